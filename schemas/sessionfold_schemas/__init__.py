@@ -1,0 +1,54 @@
+"""The contract between the SDK and the consumer: what a ``SessionUpdated`` event is.
+
+``session_updated.avsc`` is the only place where a field exists; everything else in the project is
+driven by it. Importing this package reads nothing; :func:`current` loads the contract once.
+"""
+
+from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
+from ._decode import MAX_RECORD_BYTES, decode
+from ._encode import encode, encoder, event_prefix, text_bytes
+from ._values import (
+    MAX_SESSION_ID_BYTES,
+    MAX_TIMESTAMP,
+    MIN_TIMESTAMP,
+    session_id_problem,
+    text_problem,
+)
+from ._wire import HEADER_BYTES, MAGIC, frame, unframe
+from .errors import (
+    ContractError,
+    InvalidEventError,
+    InvalidRecordError,
+    Reason,
+    UnknownFingerprintError,
+)
+
+__all__ = [
+    "HEADER_BYTES",
+    "MAGIC",
+    "MAX_RECORD_BYTES",
+    "MAX_SESSION_ID_BYTES",
+    "MAX_TIMESTAMP",
+    "MIN_TIMESTAMP",
+    "Contract",
+    "ContractError",
+    "Field",
+    "FoldRule",
+    "InvalidEventError",
+    "InvalidRecordError",
+    "Reason",
+    "UnknownFingerprintError",
+    "ValueType",
+    "by_fingerprint",
+    "current",
+    "decode",
+    "encode",
+    "encoder",
+    "event_prefix",
+    "frame",
+    "published",
+    "session_id_problem",
+    "text_bytes",
+    "text_problem",
+    "unframe",
+]

@@ -1,0 +1,142 @@
+"""The contract as data: fields, fold rules and fingerprint, read from the ``.avsc`` files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any, Literal, get_args
+
+from .errors import ContractError, UnknownFingerprintError
+
+FoldRule = Literal["key", "first_and_last", "none", "sum", "last", "first"]
+"""How a field's values become state: see the module docstring of the consumer's ``fold``."""
+
+ValueType = Literal["string", "long", "int", "double", "boolean", "timestamp"]
+"""The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One field of the event.
+
+    ``optional`` fields are Avro unions of null and the type; null means *not given*.
+    """
+
+    name: str
+    type: ValueType
+    optional: bool
+    fold: FoldRule
+    unit: str
+    doc: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contract:
+    """One published version of the event. Immutable and safe to share between threads."""
+
+    version: int
+    fields: tuple[Field, ...]
+    avro_schema: dict[str, Any]
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """CRC-64-AVRO of the Parsing Canonical Form, 8 bytes, little-endian (as on the wire)."""
+        from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+        canonical = to_parsing_canonical_form(self.avro_schema)
+        return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the whole contract, fold rules included.
+
+        The Avro fingerprint does not see the ``fold`` attribute; this does.
+        """
+        text = json.dumps(self.avro_schema, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def state_fields(self) -> tuple[Field, ...]:
+        """The fields a session's state has a value (and the offset that set it) for."""
+        return tuple(field for field in self.fields if field.fold in ("last", "first"))
+
+    def fields_by_fold(self, rule: FoldRule) -> tuple[Field, ...]:
+        """Return the fields with this fold rule, in the contract's order."""
+        return tuple(field for field in self.fields if field.fold == rule)
+
+    @property
+    def key(self) -> Field:
+        """The field that names the session."""
+        return self.fields_by_fold("key")[0]
+
+
+@cache
+def current() -> Contract:
+    """Return the version that the SDK writes and the store is shaped by."""
+    return _load(resources.files(__package__).joinpath("session_updated.avsc").read_text("utf-8"))
+
+
+@cache
+def published() -> tuple[Contract, ...]:
+    """Return every version that was ever published, oldest first, the current one last."""
+    folder = resources.files(__package__).joinpath("published")
+    texts = [f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".avsc")]
+    return (*sorted(map(_load, texts), key=lambda contract: contract.version), current())
+
+
+def by_fingerprint(fingerprint: bytes) -> Contract:
+    """Return the published version with this fingerprint (8 bytes, little-endian).
+
+    Raises:
+        UnknownFingerprintError: when no published version has it.
+    """
+    contract = _by_fingerprint().get(fingerprint)
+    if contract is None:
+        raise UnknownFingerprintError(fingerprint)
+    return contract
+
+
+@cache
+def _by_fingerprint() -> dict[bytes, Contract]:
+    return {contract.fingerprint: contract for contract in published()}
+
+
+def _load(text: str) -> Contract:
+    schema = json.loads(text)
+    fields = tuple(_field(entry) for entry in schema["fields"])
+    if [field.fold for field in fields].count("key") != 1 or fields[0].fold != "key":
+        raise ContractError("the contract's first field, and no other, must have the fold rule key")
+    return Contract(version=schema["version"], fields=fields, avro_schema=schema)
+
+
+def _field(entry: dict[str, Any]) -> Field:
+    avro_type = entry["type"]
+    optional = isinstance(avro_type, list)
+    if optional and (avro_type[0] != "null" or len(avro_type) != 2):  # noqa: PLR2004
+        raise ContractError(f"{entry['name']}: a union must be null and one type, null first")
+    fold = entry["fold"]
+    if fold not in get_args(FoldRule):
+        raise ContractError(f"{entry['name']}: unknown fold rule {fold!r}")
+    if optional != (fold in ("last", "first")):
+        raise ContractError(f"{entry['name']}: fields folded by last or first, and no others, are optional")
+    return Field(
+        name=entry["name"],
+        type=_value_type(entry["name"], avro_type[1] if optional else avro_type),
+        optional=optional,
+        fold=fold,
+        unit=entry["unit"],
+        doc=entry["doc"],
+    )
+
+
+def _value_type(name: str, avro_type: object) -> ValueType:
+    if avro_type == {"type": "long", "logicalType": "timestamp-micros"}:
+        return "timestamp"
+    for value_type in get_args(ValueType):
+        if avro_type == value_type and value_type != "timestamp":
+            return value_type  # type: ignore[no-any-return]
+    raise ContractError(f"{name}: the type {avro_type!r} is not supported; use one of string, "
+                        "long, int, double, boolean or timestamp-micros")
