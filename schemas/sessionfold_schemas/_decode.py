@@ -12,8 +12,6 @@ import math
 from functools import cache
 from typing import Any
 
-import fastavro
-
 from ._contract import Contract, Field
 from ._values import MAX_TIMESTAMP, MIN_TIMESTAMP, session_id_problem, text_problem
 from ._wire import unframe
@@ -53,6 +51,8 @@ def decode(value: bytes | None, *, key: bytes | None) -> tuple[Contract, dict[st
 
 
 def _decode_body(contract: Contract, body: bytes) -> dict[str, Any]:
+    import fastavro
+
     schema = plain_schema(contract)
     try:
         event = fastavro.schemaless_reader(io.BytesIO(body), schema, None)
@@ -102,6 +102,8 @@ def plain_schema(contract: Contract) -> dict[str, Any]:
 
     The bytes are the same; as integers they need no calendar and lose nothing.
     """
+    import fastavro
+
     text = dict(contract.avro_schema)
     text["fields"] = [
         {"name": f["name"], "type": _without_logical_type(f["type"])} for f in text["fields"]

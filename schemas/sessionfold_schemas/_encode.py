@@ -42,8 +42,11 @@ def encode(event: Mapping[str, Any]) -> bytes:
     for name in event:
         if name not in names:
             raise InvalidEventError(name, "is not a field of the contract")
-    values = [_checked(field, event.get(field.name)) for field in contract.fields]
-    return encoder()(event_prefix(event[contract.key.name]), *values[1:])
+    values = {field.name: _checked(field, event.get(field.name)) for field in contract.fields}
+    required = [values[field.name] for field in contract.fields[1:] if not field.optional]
+    given = [f.name for f in contract.fields if f.optional and values[f.name] is not None]
+    prefix = event_prefix(event[contract.key.name])
+    return encoder(*given)(prefix, *required, *(values[name] for name in given))
 
 
 def event_prefix(session_id: str) -> bytes:
@@ -54,87 +57,112 @@ def event_prefix(session_id: str) -> bytes:
 def text_bytes(text: str) -> bytes:
     """Encode a string as Avro does: its length in UTF-8 bytes as a varint, then the bytes."""
     data = text.encode()
-    return _varint(len(data)) + data
+    return _zigzag_varint(len(data)) + data
 
 
 @cache
-def encoder() -> Encoder:
-    """Return the compiled encoder of the current contract.
+def encoder(*given: str) -> Encoder:
+    """Return the compiled encoder of events in which just the optional fields ``given`` are given.
 
-    It is called as ``encode(prefix, *values)`` with :func:`event_prefix` of the session and the
-    other fields' values in the contract's order; strings of fields that are not optional are given
-    encoded (:func:`text_bytes`), since they seldom change. Nothing is validated: the caller has.
+    It is called with :func:`event_prefix` of the session, then the values of the other fields that
+    are not optional, in the contract's order, then those of ``given``, in that order. Strings that
+    are not optional are given encoded (:func:`text_bytes`), since they seldom change. Nothing is
+    validated: the caller has.
     """
-    namespace: dict[str, Any] = {
-        "groups": _groups(),
-        "short": [b"\x02" + _varint(size) for size in range(_SHORT)],
-        "small": [_varint(value) for value in range(_SHORT)],
-        "varint": _varint,
-        "base128": _base128,
-        "double": struct.Struct("<Bd").pack,
-        "plain_double": struct.Struct("<d").pack,
-        "high": {},
-    }
     # The source is made of the contract's own field names, which are Avro names (identifiers).
-    exec(compile(_source(current()), "<encoder of SessionUpdated>", "exec"), namespace)  # noqa: S102
+    namespace = dict(_tables())
+    exec(compile(_source(current(), given), "<encoder of SessionUpdated>", "exec"), namespace)  # noqa: S102
     return namespace["encode"]  # type: ignore[no-any-return]
 
 
-def _source(contract: Contract) -> str:
-    fields = contract.fields[1:]
-    names = ", ".join(field.name for field in fields)
-    lines = [f"def encode(prefix, {names}):"]
-    for field in fields:
-        lines.extend(f"    {line}" for line in _field_source(field))
-    lines.append(f"    return b''.join((prefix, {names}))")
-    return "\n".join(lines)
+@cache
+def _tables() -> dict[str, Any]:
+    """Return what encoders look up."""
+    groups = range(1 << _GROUP_BITS)
+    more = [bytes((group & 127 | 128, group >> 7 | 128)) for group in groups]
+    last = [_varint(group) for group in groups]
+    return {
+        "more": more,  # a group that another one follows
+        "last": last,  # the last group of a varint
+        "doubled": more[::2],
+        "small": last[::2],
+        "text_head": [b"\x02" + _zigzag_varint(size) for size in range(_SHORT)],
+        "varint": _varint,
+        "zigzag_varint": _zigzag_varint,
+        "double": struct.Struct("<d").pack,
+        "optional_double": struct.Struct("<Bd").pack,
+        "high": {},
+    }
 
 
-def _field_source(field: Field) -> list[str]:
-    body = [line.replace("@", field.name) for line in _VALUE_SOURCE[field.type, field.optional]]
-    if not field.optional:
-        return body
-    head = [f"if {field.name} is None:", f"    {field.name} = b'\\0'", "else:"]
-    return head + [f"    {line}" for line in body]
+def _source(contract: Contract, given: tuple[str, ...]) -> str:
+    required = [field.name for field in contract.fields[1:] if not field.optional]
+    lines: list[str] = []
+    pieces = ["prefix"]
+    for field in contract.fields[1:]:
+        if field.optional and field.name not in given:
+            if pieces[-1].startswith("b'\\0"):
+                pieces[-1] = pieces[-1][:-1] + "\\0'"
+            else:
+                pieces.append("b'\\0'")
+            continue
+        code, result = _VALUE_SOURCE[field.type, field.optional]
+        lines.extend(line.replace("@", field.name) for line in code)
+        pieces.append(result.replace("@", field.name))
+    head = f"def encode({', '.join(['prefix', *required, *given])}):"
+    return "\n    ".join([head, *lines, f"return b''.join(({', '.join(pieces)}))"])
 
 
-# A timestamp's varint: the two low groups of 14 bits come from a table, the rest changes every two
-# minutes and is kept. Only non-negative zigzag values of at least three groups can take that path.
+# A varint is put together from groups of 14 bits; zigzag doubles a value that is not negative, so
+# the lowest group holds 13 bits of it. What lies above 27 bits of a timestamp changes every two
+# minutes only, and is kept in `high`.
 _TIMESTAMP = [
-    "zigzag = @ << 1",
-    "if zigzag < 268435456:",
-    "    @ = UNION varint(@)",
-    "else:",
-    "    rest = high.get(zigzag >> 28)",
-    "    if rest is None:",
+    "low = @ & 134217727",
+    "@_0, @_1, @_2 = doubled[low & 8191], more[low >> 13], high.get(@ >> 27)",
+    "if @_2 is None:",
+    "    if @ >= 134217728:",
     "        high.clear()",
-    "        rest = high[zigzag >> 28] = base128(zigzag >> 28)",
-    "    @ = UNION groups[zigzag & 16383] + groups[zigzag >> 14 & 16383] + rest",
+    "        @_2 = high[@ >> 27] = varint(@ >> 27)",
+    "    else:",
+    "        @_0, @_1, @_2 = b'', b'', zigzag_varint(@)",
 ]
-_NUMBER = ["@ = UNION (small[@] if 0 <= @ < 1024 else varint(@))"]
-_VALUE_SOURCE: dict[tuple[str, bool], list[str]] = {
-    ("string", False): [],
-    ("string", True): [
-        "@ = @.encode()",
-        "size = len(@)",
-        "@ = (short[size] if size < 1024 else b'\\2' + varint(size)) + @",
-    ],
-    ("boolean", False): ["@ = b'\\1' if @ else b'\\0'"],
-    ("boolean", True): ["@ = b'\\2\\1' if @ else b'\\2\\0'"],
-    ("double", False): ["@ = plain_double(@)"],
-    ("double", True): ["@ = double(2, @)"],
+_INTEGER = [
+    "if 0 <= @ < 8192:",
+    "    @_0, @_1 = b'', small[@]",
+    "elif 0 <= @ < 134217728:",
+    "    @_0, @_1 = doubled[@ & 8191], last[@ >> 13]",
+    "else:",
+    "    @_0, @_1 = b'', zigzag_varint(@)",
+]
+_NUMBERS = {
+    "timestamp": (_TIMESTAMP, "@_0, @_1, @_2"),
+    "long": (_INTEGER, "@_0, @_1"),
+    "int": (_INTEGER, "@_0, @_1"),
 }
-for _type, _lines in (("timestamp", _TIMESTAMP), ("long", _NUMBER), ("int", _NUMBER)):
-    _VALUE_SOURCE[_type, False] = [line.replace("UNION ", "") for line in _lines]
-    _VALUE_SOURCE[_type, True] = [line.replace("UNION", "b'\\2' +") for line in _lines]
+_TEXT = [
+    "@ = @.encode()",
+    "@_size = len(@)",
+    "@_head = text_head[@_size] if @_size < 1024 else b'\\2' + zigzag_varint(@_size)",
+]
+_VALUE_SOURCE: dict[tuple[str, bool], tuple[list[str], str]] = {
+    ("string", False): ([], "@"),
+    ("string", True): (_TEXT, "@_head, @"),
+    ("boolean", False): ([], "b'\\1' if @ else b'\\0'"),
+    ("boolean", True): ([], "b'\\2\\1' if @ else b'\\2\\0'"),
+    ("double", False): ([], "double(@)"),
+    ("double", True): ([], "optional_double(2, @)"),
+}
+for _type, (_lines, _pieces) in _NUMBERS.items():
+    _VALUE_SOURCE[_type, False] = (_lines, _pieces)
+    _VALUE_SOURCE[_type, True] = (_lines, "b'\\2', " + _pieces)
 
 
-def _varint(value: int) -> bytes:
-    """Encode a signed integer of up to 64 bits as Avro does: zigzag, then base 128."""
-    return _base128((value << 1) ^ (value >> 63))
+def _zigzag_varint(value: int) -> bytes:
+    """Encode a signed integer of up to 64 bits as Avro does."""
+    return _varint((value << 1) ^ (value >> 63))
 
 
-def _base128(rest: int) -> bytes:
+def _varint(rest: int) -> bytes:
     """Encode a non-negative integer 7 bits a byte, least first; all but the last have bit 8 set."""
     out = bytearray()
     while rest > 127:  # noqa: PLR2004 - seven bits
@@ -142,10 +170,6 @@ def _base128(rest: int) -> bytes:
         rest >>= 7
     out.append(rest)
     return bytes(out)
-
-
-def _groups() -> list[bytes]:
-    return [bytes((group & 127 | 128, group >> 7 | 128)) for group in range(1 << _GROUP_BITS)]
 
 
 def _checked(field: Field, value: Any) -> Any:  # noqa: ANN401 - any Avro value

@@ -1,0 +1,89 @@
+"""The SDK's settings: one immutable value, built from arguments and the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from .errors import ConfigurationError
+
+PREFIX = "SESSIONFOLD_"
+KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
+
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+
+class Configuration(BaseModel):
+    """Settings of one process. Each is also an environment variable: ``SESSIONFOLD_`` + its name.
+
+    Any librdkafka setting goes into ``kafka``, or into the environment as ``SESSIONFOLD_KAFKA_``
+    and the name with dots as underscores (``SESSIONFOLD_KAFKA_SASL_PASSWORD``). Their values never
+    show in a repr or an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    """``host:port`` of one or more brokers, separated by commas."""
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "session-updates"
+    """The topic that events are published to."""
+    queue_events: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Events that may wait in memory for the broker."""
+    queue_kilobytes: Annotated[int, Field(ge=1, le=2_097_151)] = 65_536
+    """KiB that may wait in memory for the broker."""
+    linger_milliseconds: Annotated[float, Field(ge=0, le=900_000)] = 10.0
+    """How long an event may wait for others to share a request."""
+    delivery_timeout_seconds: Annotated[float, Field(ge=1, le=2_147_483)] = 900.0
+    """After this long without an acknowledgement an event counts as dropped."""
+    text_limit_bytes: Annotated[int, Field(ge=64, le=262_144)] = 65_536
+    """Longer texts are cut at a character boundary and marked."""
+    exit_timeout_seconds: Seconds = 5.0
+    """How long the process may take at its end to deliver what waits."""
+    end_waits: bool = False
+    """Whether ``end_session`` waits for delivery when ``wait_for_flush`` is not given."""
+    end_timeout_seconds: Seconds = 5.0
+    """The bound of that wait."""
+    on_full: Literal["drop"] = "drop"
+    """What happens to an update when the queue is full: it is dropped and counted."""
+    kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
+    """Further librdkafka settings; they win over the SDK's own."""
+
+    def kafka_settings(self) -> dict[str, str]:
+        """Return the further librdkafka settings in clear, for the client's constructor only."""
+        return {name: value.get_secret_value() for name, value in self.kafka.items()}
+
+
+def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Configuration:  # noqa: ANN401
+    """Build the configuration; ``settings`` that are not None win over the environment.
+
+    Raises:
+        ConfigurationError: when a value is not allowed, naming the setting and what is.
+    """
+    values: dict[str, Any] = {
+        name: environment[PREFIX + name.upper()]
+        for name in Configuration.model_fields
+        if name != "kafka" and PREFIX + name.upper() in environment
+    }
+    values |= {name: value for name, value in settings.items() if value is not None}
+    values["kafka"] = _kafka_environment(environment) | dict(settings.get("kafka") or {})
+    try:
+        return Configuration(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def _kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in environment.items()
+        if name.startswith(KAFKA_PREFIX)
+    }
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    setting = ".".join(str(part) for part in first["loc"])
+    return f"the setting {setting} (or {PREFIX}{setting.upper()}) is not usable: {first['msg']}"

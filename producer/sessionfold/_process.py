@@ -1,0 +1,119 @@
+"""The one client of this process: made on first use, closed at exit, left behind by a fork."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from .errors import ClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from ._client import Client
+
+_lock = threading.RLock()
+existing: Client | None = None
+"""This process's client; None when nothing has needed one yet, or it was closed."""
+
+_shut_down = False
+_parents: list[Client] = []
+
+
+def client() -> Client:
+    """Return this process's client; the first call makes it from the environment.
+
+    Raises:
+        ConfigurationError: when a setting cannot work.
+        ClosedError: after :func:`close`.
+    """
+    return existing or _make_client()
+
+
+def configure(make: Callable[[], Client]) -> None:
+    """Make this process's client with ``make``.
+
+    Raises:
+        ConfigurationError: when there is one already.
+    """
+    global existing, _shut_down
+    with _lock:
+        if existing is not None:
+            raise ConfigurationError("sessionfold is already in use; configure it before the first init()")
+        _prepare_process()
+        existing = make()
+        _shut_down = False
+
+
+def close(timeout_seconds: float) -> None:
+    """Close this process's client, if there is one; later calls raise."""
+    global existing, _shut_down
+    with _lock:
+        closing, existing, _shut_down = existing, None, True
+    if closing is not None:
+        closing.close(timeout_seconds)
+
+
+def swap(replacement: Client | None) -> Client | None:
+    """Put another client in this one's place and return the old one (for ``testing``)."""
+    global existing
+    with _lock:
+        previous, existing = existing, replacement
+        return previous
+
+
+def _make_client() -> Client:
+    with _lock:
+        if _shut_down:
+            raise ClosedError
+        if existing is None:
+            configure(_from_parent if _parents else _from_environment)
+        assert existing is not None  # noqa: S101 - configure() has just made it
+        return existing
+
+
+def _from_environment() -> Client:
+    from ._client import Client
+    from ._config import load
+
+    return Client(load())
+
+
+def _from_parent() -> Client:
+    from ._client import Client
+
+    parent = _parents[-1]
+    child = Client(parent.configuration, parent.make_publisher)
+    child.open_sessions.update(parent.open_sessions)
+    return child
+
+
+@cache
+def _prepare_process() -> None:
+    atexit.register(_at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _at_exit() -> None:
+    """End the sessions that were begun here, without an opinion on success, and deliver."""
+    from . import _calls
+
+    if existing is not None:
+        _calls.end_own_sessions(existing)
+        close(existing.configuration.exit_timeout_seconds)
+
+
+def _after_fork() -> None:
+    """Leave the parent's client alone: its thread and connections are not in this process.
+
+    It is kept, not freed: to free it would wait for threads that are not there. The parent's open
+    sessions stay known, so that the child may go on with them through a client of its own.
+    """
+    global existing, _lock
+    _lock = threading.RLock()
+    parent, existing = existing, None
+    if parent is not None:
+        _parents.append(parent)

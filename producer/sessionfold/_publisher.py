@@ -1,0 +1,142 @@
+"""The boundary to Kafka: the protocol, and confluent-kafka behind it.
+
+Facts of the client that force this shape: ``poll()`` must run or delivery reports are never seen
+and the queue never empties; with ``logger=`` set its log lines come out of ``poll()`` instead of on
+stderr; an instance inherited over a fork accepts events and loses them without an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from ._config import Configuration
+from .errors import ConfigurationError
+
+OnDelivery = Callable[["KafkaError | None", "Message"], None]
+
+RESERVED_EVENTS = 1_000
+"""Room in the client's queue that only ``init`` and ``end`` events may take."""
+
+_BY_PARTITIONER = -1
+_LOG_LINES = 5
+_LOG_PERIOD_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+class QueueFullError(Exception):
+    """Raised by :meth:`Publisher.publish` when no more events can wait for the broker."""
+
+
+class Publisher(Protocol):
+    """Takes encoded events and reports on each exactly once.
+
+    ``on_delivery`` of an accepted event is called from one thread at a time, with None or the
+    error; after a round of such calls the publisher calls the ``on_reports`` it was built with.
+    """
+
+    def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
+        """Queue one event without waiting.
+
+        Raises:
+            QueueFullError: when the queue is full; the event was not taken.
+        """
+
+    def close(self) -> None:
+        """Stop at once. Events that still wait are reported as failed."""
+
+
+class KafkaPublisher:
+    """Publishes through one librdkafka producer with one polling thread.
+
+    Belongs to the process that made it. Thread-safe.
+    """
+
+    def __init__(self, configuration: Configuration, on_reports: Callable[[], None]) -> None:
+        self._topic = configuration.topic
+        self._on_reports = on_reports
+        self._closed = threading.Event()
+        try:
+            self._producer = Producer(_settings(configuration), logger=_client_logger())
+        except KafkaException as error:
+            raise ConfigurationError(f"the Kafka client refuses its settings: {error.args[0].str()}") from None
+        self._produce = partial(self._producer.produce, self._topic)
+        self._poller = threading.Thread(target=self._poll, name="sessionfold-poll", daemon=True)
+        self._poller.start()
+
+    def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
+        """Queue one event; see :class:`Publisher`."""
+        try:
+            self._produce(value, key, _BY_PARTITIONER, on_delivery)
+        except BufferError:
+            raise QueueFullError from None
+
+    def close(self) -> None:
+        """Stop at once; see :class:`Publisher`."""
+        self._closed.set()
+        if self._poller is not threading.current_thread():
+            self._poller.join(timeout=2.0)
+        self._producer.purge()
+        self._producer.poll(0)
+        self._on_reports()
+
+    def _poll(self) -> None:
+        while not self._closed.is_set():
+            self._producer.poll(_POLL_SECONDS)
+            self._on_reports()
+
+
+def _settings(configuration: Configuration) -> dict[str, object]:
+    return {
+        "bootstrap.servers": configuration.bootstrap_servers,
+        "client.id": "sessionfold",
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "zstd",
+        # Java's partitioner: workers in any language put a session on the same partition.
+        "partitioner": "murmur2_random",
+        "linger.ms": configuration.linger_milliseconds,
+        "delivery.timeout.ms": int(configuration.delivery_timeout_seconds * 1000),
+        "queue.buffering.max.messages": configuration.queue_events + RESERVED_EVENTS,
+        "queue.buffering.max.kbytes": configuration.queue_kilobytes,
+        **configuration.kafka_settings(),
+    }
+
+
+class RateLimit(logging.Filter):
+    """Lets at most ``lines`` records pass in each period, and says how many it held back."""
+
+    def __init__(self, lines: int = _LOG_LINES, period_seconds: float = _LOG_PERIOD_SECONDS) -> None:
+        super().__init__()
+        self._lines = lines
+        self._period_seconds = period_seconds
+        self._period_ends = 0.0
+        self._passed = 0
+        self._held = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Decide on one record by the monotonic clock."""
+        now = time.monotonic()
+        if now >= self._period_ends:
+            if self._held:
+                record.msg = f"{record.getMessage()} ({self._held} similar lines were held back)"
+                record.args = ()
+            self._period_ends, self._passed, self._held = now + self._period_seconds, 0, 0
+        self._passed += 1
+        if self._passed <= self._lines:
+            return True
+        self._held += 1
+        return False
+
+
+def _client_logger() -> logging.Logger:
+    logger = logging.getLogger("sessionfold.kafka")
+    if not any(isinstance(present, RateLimit) for present in logger.filters):
+        logger.addFilter(RateLimit())
+    return logger
