@@ -1,0 +1,73 @@
+"""Fixtures that reach over all tests: a real broker, a fresh topic, hypothesis profiles.
+
+Environment:
+    SESSIONFOLD_TEST_BOOTSTRAP_SERVERS: test against this broker instead of starting one.
+    SESSIONFOLD_TEST_CACHE: where the broker's jars are kept (default: ``.cache`` in the checkout).
+    SESSIONFOLD_TEST_PROFILE: hypothesis profile, ``default`` or ``soak``.
+    CI: when set, a missing service fails the tests that need it instead of skipping them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.services.kafka import Broker, KafkaBroker, kafka_available
+from tests.services.topics import create_topic, unique_topic_name
+
+settings.register_profile("default", deadline=None, max_examples=100)
+settings.register_profile(
+    "soak",
+    deadline=None,
+    max_examples=5_000,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("SESSIONFOLD_TEST_PROFILE", "default"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenBroker:
+    """A broker that someone else runs."""
+
+    bootstrap_servers: str
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A real broker, shared by the whole run; a test that harms one takes ``own_broker``."""
+    given = os.environ.get("SESSIONFOLD_TEST_BOOTSTRAP_SERVERS")
+    if given:
+        yield GivenBroker(bootstrap_servers=given)
+        return
+    require(kafka_available())
+    with KafkaBroker.start() as started:
+        yield started
+
+
+@pytest.fixture
+def own_broker() -> Iterator[KafkaBroker]:
+    """A broker of the test's own, which it may kill, stop and restart."""
+    require(kafka_available())
+    with KafkaBroker.start() as started:
+        yield started
+
+
+@pytest.fixture
+def topic(broker: Broker) -> str:
+    """The name of a fresh topic with 4 partitions."""
+    name = unique_topic_name()
+    create_topic(broker, name)
+    return name
+
+
+def require(missing: str | None) -> None:
+    """Go on when nothing is missing; else skip the test at home and fail it in CI."""
+    if missing is None:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
