@@ -1,40 +1,33 @@
 """A real Kafka broker as a child process on loopback, without Docker.
 
-The jars come from Maven, once, into ``.cache`` under the checkout (``SESSIONFOLD_TEST_CACHE`` names
-another folder). By hand: ``python -m tests.services.kafka`` runs one until Ctrl+C.
+By hand: ``python -m tests.services.kafka`` runs one until Ctrl+C.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import functools
-import os
-import random
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from .kafka_configuration import free_ports, write_configuration
+from .kafka_installation import KafkaError, install, java, kafka_available
+
+__all__ = ["Broker", "KafkaBroker", "KafkaError", "kafka_available"]
+
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 15.0
-FETCH_TIMEOUT_SECONDS = 600.0
 
-_POM = Path(__file__).with_name("kafka-pom.xml")
 _LOG4J = Path(__file__).with_name("kafka-log4j2.properties")
-_ROOT = Path(__file__).parents[2]
-_LEAST_JAVA = 17
 _LEAST_G1_MEGABYTES = 1024
 _LOG_LINES_SHOWN = 30
 
@@ -45,10 +38,6 @@ class Broker(Protocol):
     @property
     def bootstrap_servers(self) -> str:
         """The address as ``host:port``, several separated by commas."""
-
-
-class KafkaError(Exception):
-    """Raised when the broker's jars cannot be fetched or the broker does not come up."""
 
 
 class KafkaBroker:
@@ -69,9 +58,9 @@ class KafkaBroker:
         self._folder = Path(tempfile.mkdtemp(prefix="sessionfold-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
-        port, controller_port = _free_ports(2)
+        port, controller_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
-        _write_configuration(self._folder, self._installation, port, controller_port, properties)
+        write_configuration(self._folder, self._installation, port, controller_port, properties)
 
     @classmethod
     def start(
@@ -177,128 +166,6 @@ class KafkaBroker:
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
 
-@functools.cache
-def kafka_available() -> str | None:
-    """Return None when a broker can run here, else one sentence: what is missing, how to get it."""
-    version = _java_version()
-    if version is None or version < _LEAST_JAVA:
-        found = "none was found" if version is None else f"version {version} was found"
-        return (
-            f"Kafka needs Java {_LEAST_JAVA} or newer on the PATH and {found}; "
-            "install a JDK, on Debian: apt-get install openjdk-17-jre-headless maven."
-        )
-    if not _installation().is_dir() and shutil.which("mvn") is None:
-        return (
-            "Kafka's jars are fetched once with Maven, and mvn is not on the PATH; "
-            "install it, on Debian: apt-get install maven."
-        )
-    return None
-
-
-def install() -> Path:
-    """Fetch the broker's jars and format its first metadata, unless that was done before.
-
-    Interrupted, it leaves no half installation; processes may do it at the same time.
-
-    Returns:
-        The folder with ``lib/*.jar`` and ``bootstrap.checkpoint``.
-
-    Raises:
-        KafkaError: with Maven's or Kafka's own words when it fails.
-    """
-    installation = _installation()
-    if installation.is_dir():
-        return installation
-    installation.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(
-        tempfile.mkdtemp(prefix=installation.name + ".partial-", dir=installation.parent)
-    )
-    try:
-        _fetch_jars(partial)
-        _format_metadata(partial)
-        _publish(partial, installation)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return installation
-
-
-def _installation() -> Path:
-    cache = os.environ.get("SESSIONFOLD_TEST_CACHE")
-    folder = Path(cache).resolve() if cache else _ROOT / ".cache"
-    return folder / f"kafka-{_kafka_version()}"
-
-
-def _kafka_version() -> str:
-    found = re.search("<kafka.version>(.+)</kafka.version>", _POM.read_text())
-    if found is None:
-        raise KafkaError(f"{_POM.name} has no property kafka.version")
-    return found[1]
-
-
-def _fetch_jars(folder: Path) -> None:
-    goal = "dependency:copy-dependencies"
-    options = [f"-DoutputDirectory={folder / 'lib'}", "-DincludeScope=runtime"]
-    _run(["mvn", "-q", "-B", "-f", str(_POM), goal, *options], cwd=folder)
-
-
-def _format_metadata(folder: Path) -> None:
-    """Let Kafka write the record that switches its features on; every broker starts from a copy.
-
-    Without it a broker starts with all features at 0, and KIP-848 groups fail.
-    """
-    data = folder / "format"
-    properties = folder / "format.properties"
-    properties.write_text(_lines(_properties(9092, 9093, data)))
-    tool = ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)]
-    _run([_java(), "-cp", "lib/*", *tool], cwd=folder)
-    (data / "bootstrap.checkpoint").rename(folder / "bootstrap.checkpoint")
-    shutil.rmtree(data)
-    properties.unlink()
-
-
-def _publish(partial: Path, installation: Path) -> None:
-    """Put a whole installation in its place, in one step; one that is there already stays."""
-    try:
-        partial.rename(installation)
-    except OSError:
-        if not installation.is_dir():
-            raise
-
-
-def _run(command: Sequence[str], *, cwd: Path) -> None:
-    try:
-        subprocess.run(
-            command,
-            cwd=cwd,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=FETCH_TIMEOUT_SECONDS,
-        )
-    except subprocess.CalledProcessError as error:
-        raise KafkaError(
-            f"{command[0]} failed with exit code {error.returncode}:\n{error.stdout}"
-        ) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KafkaError(f"{command[0]} failed: {error}") from error
-
-
-def _java() -> str:
-    home = os.environ.get("JAVA_HOME")
-    return str(Path(home, "bin", "java")) if home else "java"
-
-
-def _java_version() -> int | None:
-    try:
-        answer = subprocess.run([_java(), "-version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    found = re.search(r'version "(\d+)', answer.stderr)
-    return int(found[1]) if found else None
-
-
 def _command(heap_megabytes: int, properties: Path) -> list[str]:
     if heap_megabytes >= _LEAST_G1_MEGABYTES:
         options = [f"-Xms{heap_megabytes}m", "-XX:+UseG1GC"]
@@ -309,80 +176,7 @@ def _command(heap_megabytes: int, properties: Path) -> list[str]:
         "-XX:-UsePerfData",
         f"-Dlog4j2.configurationFile={_LOG4J}",
     ]
-    return [_java(), *options, "-cp", "lib/*", "kafka.Kafka", str(properties)]
-
-
-def _write_configuration(
-    folder: Path, installation: Path, port: int, controller_port: int, given: Mapping[str, str]
-) -> None:
-    """Lay out what a formatted broker has: its properties, its identity, the first metadata."""
-    data = folder / "data"
-    data.mkdir()
-    shutil.copy(installation / "bootstrap.checkpoint", data)
-    identity = {"version": "1", "cluster.id": _cluster_id(), "node.id": "1"}
-    (data / "meta.properties").write_text(_lines(identity))
-    settings = {**_properties(port, controller_port, data), **given}
-    (folder / "server.properties").write_text(_lines(settings))
-
-
-def _properties(port: int, controller_port: int, data: Path) -> dict[str, str]:
-    return {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "log.dirs": str(data),
-        "auto.create.topics.enable": "false",
-        # A broker that was killed is registered until this is over, and cannot come back before.
-        "broker.session.timeout.ms": "3000",
-        "broker.heartbeat.interval.ms": "500",
-        "group.initial.rebalance.delay.ms": "0",
-        "log.segment.bytes": str(16 * 1024 * 1024),
-        "log.cleaner.dedupe.buffer.size": str(4 * 1024 * 1024),
-        **_ONE_NODE,
-    }
-
-
-_ONE_NODE = {
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "share.coordinator.state.topic.num.partitions": "1",
-}
-"""Kafka's internal topics ask for three nodes unless told otherwise."""
-
-
-def _lines(properties: Mapping[str, str]) -> str:
-    return "".join(f"{name}={value}\n" for name, value in properties.items())
-
-
-def _cluster_id() -> str:
-    """Return a new ID in Kafka's form: 16 random bytes as 22 characters."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Find ports that are free now, below those that systems give to outgoing connections.
-
-    From the system's own range a client that retries while the broker is down can connect to
-    itself (its source port is the broker's) and so take the port before the broker is back.
-    """
-    candidates = random.sample(range(20_000, 32_000), 200)
-    return [port for port in candidates if _is_free(port)][:count]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    return [java(), *options, "-cp", "lib/*", "kafka.Kafka", str(properties)]
 
 
 def _watch(pid: int, folder: Path) -> subprocess.Popen[bytes]:
