@@ -16,6 +16,7 @@ from tests.services import kafka
 from tests.services.groups import join_group
 from tests.services.kafka import Broker, KafkaBroker, KafkaError
 from tests.services.kafka_installation import install
+from tests.services.maven import JavaError
 from tests.services.topics import (
     append,
     create_topic,
@@ -129,7 +130,7 @@ def test_a_failed_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     maven.chmod(0o755)
     monkeypatch.setenv("PATH", f"{maven.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SESSIONFOLD_TEST_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(KafkaError, match="mvn failed with exit code 1:\nno network"):
+    with pytest.raises(JavaError, match="mvn failed with exit code 1:\nno network"):
         install()
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -20,7 +20,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from .kafka_configuration import free_ports, write_configuration
-from .kafka_installation import KafkaError, install, java, kafka_available
+from .kafka_installation import install, kafka_available
+from .maven import java
 
 __all__ = ["Broker", "KafkaBroker", "KafkaError", "kafka_available"]
 
@@ -38,6 +39,10 @@ class Broker(Protocol):
     @property
     def bootstrap_servers(self) -> str:
         """The address as ``host:port``, several separated by commas."""
+
+
+class KafkaError(Exception):
+    """Raised when the broker does not come up, or is asked for what only a running one has."""
 
 
 class KafkaBroker:
@@ -75,7 +80,8 @@ class KafkaBroker:
 
         Raises:
             KafkaError: with the last lines of the broker's log when it does not answer within
-                ``START_TIMEOUT_SECONDS``, or when the jars cannot be fetched.
+                ``START_TIMEOUT_SECONDS``.
+            JavaError: when the jars cannot be fetched.
         """
         broker = cls(heap_megabytes=heap_megabytes, properties=properties or {})
         try:
@@ -113,7 +119,7 @@ class KafkaBroker:
         """Start again with the same ports and data, after ending the broker if it runs.
 
         Raises:
-            KafkaError: as :meth:`start`.
+            KafkaError: as for :meth:`start`.
         """
         self.terminate()
         with self.log.open("ab") as log:
