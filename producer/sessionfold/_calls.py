@@ -150,7 +150,9 @@ def update_session(
     if is_successful_reason is not None:
         fields["is_successful_reason"] = values.text("is_successful_reason", is_successful_reason)
     if fields:
-        client.publish(session, fields if session.mask is None else _masked(client, session, fields))
+        client.publish(
+            session, fields if session.mask is None else _masked(client, session, fields)
+        )
 
 
 def end_session(
@@ -349,7 +351,9 @@ def _end_block(begun: Session, fields: dict[str, Any]) -> None:
 
 
 def _verdict(begun: Session, error: BaseException) -> dict[str, Any]:
-    harmless = isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and not error.code)
+    harmless = isinstance(error, GeneratorExit) or (
+        isinstance(error, SystemExit) and not error.code
+    )
     if begun.has_verdict or harmless:
         return {}
     return {"is_successful": False, "is_successful_reason": type(error).__qualname__}
@@ -387,10 +391,12 @@ def _mask(client: Client, session: Session, field: str, text: str) -> str:
         assert session.mask is not None  # noqa: S101 - the caller has looked
         return client.values.text(field, session.mask(text))
     # A masking function is the worker's own code: whatever it raises must not reach the worker.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         if not client.masking_failed:
             client.masking_failed = True
-            logger.warning("a masking function raised %s; a placeholder is published", type(error).__name__)
+            logger.warning(
+                "a masking function raised %s; a placeholder is published", type(error).__name__
+            )
         return MASKED
 
 

@@ -19,7 +19,7 @@ from ._values import Values
 from .errors import ClosedError
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from ._publisher import DeliveredRecord, DeliveryError
 
 logger = logging.getLogger("sessionfold")
 
@@ -181,9 +181,13 @@ class Client:
         self._publisher.close()
         self._publish = _refuse
         if waiting:
-            logger.warning("%d events could not be delivered within %.1f s", waiting, timeout_seconds)
+            logger.warning(
+                "%d events could not be delivered within %.1f s", waiting, timeout_seconds
+            )
 
-    def delivery_failed(self, session: Session, error: KafkaError, record: Message) -> None:
+    def delivery_failed(
+        self, session: Session, error: DeliveryError, record: DeliveredRecord
+    ) -> None:
         """Take one report of a failure; runs in the publisher's reporting thread."""
         self.reported_failed += 1
         if self.reported_failed == 1:
@@ -230,5 +234,5 @@ class Client:
                 del self._other_sessions[session.id]
 
 
-def _refuse(key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
+def _refuse(_key: bytes, _value: bytes, _on_delivery: OnDelivery) -> None:
     raise ClosedError

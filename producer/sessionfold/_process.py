@@ -41,7 +41,9 @@ def configure(make: Callable[[], Client]) -> None:
     global existing, _shut_down
     with _lock:
         if existing is not None:
-            raise ConfigurationError("sessionfold is already in use; configure it before the first init()")
+            raise ConfigurationError(
+                "sessionfold is already in use; configure it before the first init()"
+            )
         _prepare_process()
         existing = make()
         _shut_down = False

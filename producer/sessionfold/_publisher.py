@@ -14,12 +14,30 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Producer
 
 from ._config import Configuration
 from .errors import ConfigurationError
 
-OnDelivery = Callable[["KafkaError | None", "Message"], None]
+
+class DeliveryError(Protocol):
+    """Why an event was not delivered, in words."""
+
+    def __str__(self) -> str:
+        """Return the client's sentence."""
+
+
+class DeliveredRecord(Protocol):
+    """What a delivery report shows of the record it is about."""
+
+    def key(self) -> bytes | None:
+        """Return the record's key."""
+
+    def value(self) -> bytes | None:
+        """Return the record's value."""
+
+
+OnDelivery = Callable[[DeliveryError | None, DeliveredRecord], None]
 
 RESERVED_EVENTS = 1_000
 """Room in the client's queue that only ``init`` and ``end`` events may take."""
@@ -65,7 +83,9 @@ class KafkaPublisher:
         try:
             self._producer = Producer(_settings(configuration), logger=_client_logger())
         except KafkaException as error:
-            raise ConfigurationError(f"the Kafka client refuses its settings: {error.args[0].str()}") from None
+            raise ConfigurationError(
+                f"the Kafka client refuses its settings: {error.args[0].str()}"
+            ) from None
         self._produce = partial(self._producer.produce, self._topic)
         self._poller = threading.Thread(target=self._poll, name="sessionfold-poll", daemon=True)
         self._poller.start()
@@ -112,7 +132,9 @@ def _settings(configuration: Configuration) -> dict[str, object]:
 class RateLimit(logging.Filter):
     """Lets at most ``lines`` records pass in each period, and says how many it held back."""
 
-    def __init__(self, lines: int = _LOG_LINES, period_seconds: float = _LOG_PERIOD_SECONDS) -> None:
+    def __init__(
+        self, lines: int = _LOG_LINES, period_seconds: float = _LOG_PERIOD_SECONDS
+    ) -> None:
         super().__init__()
         self._lines = lines
         self._period_seconds = period_seconds

@@ -18,9 +18,8 @@ from sessionfold_schemas import event_prefix, session_id_problem
 from .errors import InvalidFieldError, NoActiveSessionError
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
-
     from ._client import Client
+    from ._publisher import DeliveredRecord, DeliveryError
 
 Mask = Callable[[str], str]
 
@@ -54,7 +53,7 @@ class Session:
         self.settled = 0
         self.lost = 0
 
-    def on_delivery(self, error: KafkaError | None, record: Message) -> None:
+    def on_delivery(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
         """Take the delivery report of one of this session's events."""
         self.settled += 1
         if error is None:
@@ -118,7 +117,9 @@ def resolve(open_sessions: dict[str, Session], known: Callable[[str], Session]) 
         current = current.session.outer
     if current is None:
         raise NoActiveSessionError(
-            "no session is active here: " + _nothing_bound(inner) + "; call init() or bind_session()"
+            "no session is active here: "
+            + _nothing_bound(inner)
+            + "; call init() or bind_session()"
         )
     return current.session if type(current) is CurrentSession else known(checked_id(current))
 

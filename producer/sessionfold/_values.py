@@ -97,7 +97,7 @@ def _convert_number(field: str, value: Any) -> float:  # noqa: ANN401 - a caller
     if isinstance(value, bool) or _is_numpy_bool(value):
         raise InvalidFieldError(field, f"is {_kind(value)}; {accepted}")
     try:
-        return _number_adapter().validate_python(value) + 0.0
+        return float(_number_adapter().validate_python(value)) + 0.0
     except (ValidationError, OverflowError):
         problem = "a number that is not finite" if isinstance(value, float) else _kind(value)
         raise InvalidFieldError(field, f"is {problem}; {accepted}") from None

@@ -41,7 +41,9 @@ class ClosedError(SessionfoldError):
     """Raised by a call that publishes after ``shutdown()``."""
 
     def __init__(self) -> None:
-        super().__init__("sessionfold was shut down in this process; call configure() to start again")
+        super().__init__(
+            "sessionfold was shut down in this process; call configure() to start again"
+        )
 
 
 class NotInitializedError(SessionfoldError):

@@ -8,8 +8,10 @@ from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, cur
 from ._decode import MAX_RECORD_BYTES, decode
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._values import (
+    MAX_INT,
     MAX_SESSION_ID_BYTES,
     MAX_TIMESTAMP,
+    MIN_INT,
     MIN_TIMESTAMP,
     session_id_problem,
     text_problem,
@@ -26,9 +28,11 @@ from .errors import (
 __all__ = [
     "HEADER_BYTES",
     "MAGIC",
+    "MAX_INT",
     "MAX_RECORD_BYTES",
     "MAX_SESSION_ID_BYTES",
     "MAX_TIMESTAMP",
+    "MIN_INT",
     "MIN_TIMESTAMP",
     "Contract",
     "ContractError",

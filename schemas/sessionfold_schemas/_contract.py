@@ -121,7 +121,9 @@ def _field(entry: dict[str, Any]) -> Field:
     if fold not in get_args(FoldRule):
         raise ContractError(f"{entry['name']}: unknown fold rule {fold!r}")
     if optional != (fold in ("last", "first")):
-        raise ContractError(f"{entry['name']}: fields folded by last or first, and no others, are optional")
+        raise ContractError(
+            f"{entry['name']}: fields folded by last or first, and no others, are optional"
+        )
     return Field(
         name=entry["name"],
         type=_value_type(entry["name"], avro_type[1] if optional else avro_type),
@@ -138,5 +140,7 @@ def _value_type(name: str, avro_type: object) -> ValueType:
     for value_type in get_args(ValueType):
         if avro_type == value_type and value_type != "timestamp":
             return value_type  # type: ignore[no-any-return]
-    raise ContractError(f"{name}: the type {avro_type!r} is not supported; use one of string, "
-                        "long, int, double, boolean or timestamp-micros")
+    raise ContractError(
+        f"{name}: the type {avro_type!r} is not supported; use one of string, "
+        "long, int, double, boolean or timestamp-micros"
+    )

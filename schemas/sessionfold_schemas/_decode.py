@@ -13,7 +13,14 @@ from functools import cache
 from typing import Any
 
 from ._contract import Contract, Field
-from ._values import MAX_TIMESTAMP, MIN_TIMESTAMP, session_id_problem, text_problem
+from ._values import (
+    MAX_INT,
+    MAX_TIMESTAMP,
+    MIN_INT,
+    MIN_TIMESTAMP,
+    session_id_problem,
+    text_problem,
+)
 from ._wire import unframe
 from .errors import InvalidRecordError
 
@@ -39,15 +46,18 @@ def decode(value: bytes | None, *, key: bytes | None) -> tuple[Contract, dict[st
         raise InvalidRecordError("empty_value", "the record has no value; an event is never empty")
     if len(value) > MAX_RECORD_BYTES:
         raise InvalidRecordError(
-            "too_large", f"the value is {len(value)} bytes long; at most {MAX_RECORD_BYTES} are read"
+            "too_large",
+            f"the value is {len(value)} bytes long; at most {MAX_RECORD_BYTES} are read",
         )
     contract, body = unframe(value)
     event = _decode_body(contract, body)
     for field in contract.fields:
         _check(field, event[field.name])
     _check_key(event[contract.key.name], key)
-    return contract, {name: 0.0 if value == 0.0 and isinstance(value, float) else value
-                      for name, value in event.items()}
+    return contract, {
+        name: 0.0 if value == 0.0 and isinstance(value, float) else value
+        for name, value in event.items()
+    }
 
 
 def _decode_body(contract: Contract, body: bytes) -> dict[str, Any]:
@@ -60,7 +70,9 @@ def _decode_body(contract: Contract, body: bytes) -> dict[str, Any]:
         fastavro.schemaless_writer(again, schema, event, strict=True)
     # The bytes are hostile: EOFError, IndexError, ValueError, OverflowError and others were seen.
     except Exception as error:
-        raise InvalidRecordError("malformed", f"the body does not decode: {type(error).__name__}") from error
+        raise InvalidRecordError(
+            "malformed", f"the body does not decode: {type(error).__name__}"
+        ) from error
     if again.getvalue() != body:
         raise InvalidRecordError(
             "not_canonical",
@@ -85,6 +97,8 @@ def _problem(field: Field, value: Any) -> str | None:  # noqa: ANN401 - any Avro
         return text_problem(value)
     if field.type == "double" and not math.isfinite(value):
         return f"is {value}; only finite numbers are allowed"
+    if field.type == "int" and not MIN_INT <= value <= MAX_INT:
+        return f"is {value}, which does not fit 32 bits"
     if field.type == "timestamp" and not MIN_TIMESTAMP <= value <= MAX_TIMESTAMP:
         return f"is {value}, outside of the years 1 to 9999"
     return None

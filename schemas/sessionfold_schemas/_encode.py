@@ -14,7 +14,14 @@ from functools import cache
 from typing import Any
 
 from ._contract import Contract, Field, current
-from ._values import MAX_TIMESTAMP, MIN_TIMESTAMP, session_id_problem, text_problem
+from ._values import (
+    MAX_INT,
+    MAX_TIMESTAMP,
+    MIN_INT,
+    MIN_TIMESTAMP,
+    session_id_problem,
+    text_problem,
+)
 from ._wire import MAGIC
 from .errors import InvalidEventError
 
@@ -22,7 +29,6 @@ Encoder = Callable[..., bytes]
 
 _GROUP_BITS = 14
 _SHORT = 1024
-_INT = (-(1 << 31), (1 << 31) - 1)
 _LONG = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -220,7 +226,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "string": _check_text,
     "double": _check_double,
     "boolean": _check_boolean,
-    "int": _check_integer(*_INT),
+    "int": _check_integer(MIN_INT, MAX_INT),
     "long": _check_integer(*_LONG),
     "timestamp": _check_integer(MIN_TIMESTAMP, MAX_TIMESTAMP),
 }

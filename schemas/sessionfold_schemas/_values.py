@@ -13,6 +13,9 @@ MIN_TIMESTAMP = -62_135_596_800_000_000
 MAX_TIMESTAMP = 253_402_300_799_999_999
 """9999-12-31T23:59:59.999999Z in microseconds since the epoch: the last it can show."""
 
+MIN_INT, MAX_INT = -(1 << 31), (1 << 31) - 1
+"""The bounds of Avro's int, which a decoder of varints does not check by itself."""
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 

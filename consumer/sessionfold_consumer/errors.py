@@ -1,0 +1,126 @@
+"""Errors of the service. Each class has its own exit code; the CLI prints the message and exits.
+
+::
+
+    ConsumerError                     1
+    ├── ConfigurationError            3   a setting cannot work
+    ├── MissingExtraError             4   an optional dependency is not installed
+    ├── BrokerUnreachableError        5   no broker answered in time
+    ├── BrokerRefusedError            6   the broker refused us: credentials, certificates, rights
+    ├── TopicMissingError             7   the topic does not exist
+    ├── TopicUnsuitableError          8   the topic's settings destroy events
+    ├── StoreError
+    │   ├── StoreUnusableError        9   the store cannot be opened, read or written
+    │   └── FencedError              10   another process has taken the partition over
+    ├── TopicChangedError            11   the topic is not the one the store was built from
+    ├── LogTruncatedError            12   the log no longer has the records the store needs
+    └── NotFoundError                13   what was asked for is not in the store
+
+1 is an error of ours, 2 a command line that cannot be understood (click).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ConsumerError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigurationError(ConsumerError):
+    """Raised when a setting has a value that cannot work."""
+
+    exit_code = 3
+
+
+class MissingExtraError(ConsumerError):
+    """Raised when a command needs an optional dependency that is not installed."""
+
+    exit_code = 4
+
+    def __init__(self, command: str, module: str, extra: str) -> None:
+        super().__init__(
+            f"{command} needs {module}, which is not installed; "
+            f"run: pip install 'sessionfold[{extra}]'"
+        )
+
+
+class BrokerUnreachableError(ConsumerError):
+    """Raised when no broker has answered within the time for a first contact."""
+
+    exit_code = 5
+
+    def __init__(self, bootstrap_servers: str, seconds: float, detail: str) -> None:
+        super().__init__(
+            f"no Kafka broker answered at {bootstrap_servers} within {seconds:.0f} s ({detail}); "
+            "start one there, or name another with --bootstrap-servers or "
+            "SESSIONFOLD_BOOTSTRAP_SERVERS"
+        )
+
+
+class BrokerRefusedError(ConsumerError):
+    """Raised when a broker answered and refused: authentication, TLS or authorization."""
+
+    exit_code = 6
+
+
+class TopicMissingError(ConsumerError):
+    """Raised when the topic does not exist."""
+
+    exit_code = 7
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"the topic {topic} does not exist on this broker; create it with: "
+            f"sessionfold topic create --topic {topic}"
+        )
+
+
+class TopicUnsuitableError(ConsumerError):
+    """Raised when the topic's settings destroy events that the state is made of."""
+
+    exit_code = 8
+
+
+class StoreError(ConsumerError):
+    """Base of what goes wrong in a store."""
+
+
+class StoreUnusableError(StoreError):
+    """Raised when the store cannot be opened, read or written as it is."""
+
+    exit_code = 9
+
+
+class FencedError(StoreError):
+    """Raised when a position is not where this process left it: another one has taken over."""
+
+    exit_code = 10
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        super().__init__(
+            f"another process has taken over partition {partition} of this store; nothing of this "
+            "batch was written; run one service per store, or a group of them"
+        )
+
+
+class TopicChangedError(ConsumerError):
+    """Raised when the topic is not the one that the store was built from."""
+
+    exit_code = 11
+
+
+class LogTruncatedError(ConsumerError):
+    """Raised when the log no longer has records that the store has not folded."""
+
+    exit_code = 12
+
+
+class NotFoundError(ConsumerError):
+    """Raised when what was asked for is not in the store."""
+
+    exit_code = 13

@@ -1,0 +1,75 @@
+"""The shape of a session's state: one list of columns, derived from the contract.
+
+The fold produces rows in this order, every store keeps these columns, and the command line prints
+them; so a field that is added to the contract appears in all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from sessionfold_schemas import ValueType, current
+
+Merge = Literal["key", "least", "greatest", "add", "earliest", "latest", "offset"]
+"""How a stored value and a newer row's become one.
+
+``least``, ``greatest`` and ``add`` are arithmetic. ``earliest`` and ``latest`` take the value whose
+offset (in the column ``decided_by``) is lower or higher; ``offset`` is such an offset, and follows
+the value it belongs to. A merge is idempotent and free of order, but for ``add``, which the
+transaction with the positions makes exact.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateColumn:
+    """One column of ``session_state``."""
+
+    name: str
+    type: ValueType
+    merge: Merge
+    decided_by: str | None = None
+    """The column whose offsets decide between two values of this one."""
+    prefers: Literal["earliest", "latest"] | None = None
+    """For an offset column: which of two offsets stays."""
+
+
+State = dict[str, Any]
+"""A session's state by column name; None where no event has given a field."""
+
+
+@cache
+def state_columns() -> tuple[StateColumn, ...]:
+    """Return the columns of the current contract's state, in their order everywhere."""
+    contract = current()
+    columns = [
+        StateColumn(name=contract.key.name, type="string", merge="key"),
+        StateColumn(name="partition", type="int", merge="key"),
+        StateColumn(name="first_offset", type="long", merge="least"),
+        StateColumn(name="last_offset", type="long", merge="greatest"),
+        StateColumn(name="event_count", type="long", merge="add"),
+    ]
+    for field in contract.fields_by_fold("first_and_last"):
+        first, last = f"first_{field.name}", f"last_{field.name}"
+        columns += [
+            StateColumn(name=first, type=field.type, merge="earliest", decided_by="first_offset"),
+            StateColumn(name=last, type=field.type, merge="latest", decided_by="last_offset"),
+        ]
+    for field in contract.fields_by_fold("sum"):
+        columns.append(StateColumn(name=field.name, type="long", merge="add"))
+    for field in contract.state_fields:
+        prefers: Literal["earliest", "latest"] = "earliest" if field.fold == "first" else "latest"
+        decided_by = f"{field.name}_offset"
+        columns += [
+            StateColumn(name=field.name, type=field.type, merge=prefers, decided_by=decided_by),
+            StateColumn(name=decided_by, type="long", merge="offset", prefers=prefers),
+        ]
+    return tuple(columns)
+
+
+@cache
+def public_columns() -> tuple[str, ...]:
+    """Return the names that people and scripts read: all but the per-field offsets."""
+    offsets = {column.name for column in state_columns() if column.merge == "offset"}
+    return tuple(column.name for column in state_columns() if column.name not in offsets)

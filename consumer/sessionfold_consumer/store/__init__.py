@@ -1,0 +1,69 @@
+"""Stores: one protocol, one file for each kind of database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ..errors import ConfigurationError
+from .dump import dump, letter_fields
+from .memory import MemoryStore
+from .protocol import (
+    Advance,
+    DeadLetter,
+    Position,
+    Selection,
+    SessionStore,
+    Status,
+    StoreInfo,
+    TopicIdentity,
+)
+
+__all__ = [
+    "Advance",
+    "DeadLetter",
+    "MemoryStore",
+    "Position",
+    "Selection",
+    "SessionStore",
+    "Status",
+    "StoreInfo",
+    "TopicIdentity",
+    "dump",
+    "letter_fields",
+    "open_store",
+    "sqlite_path",
+]
+
+
+def open_store(url: str, *, read_only: bool = False) -> SessionStore:
+    """Open the store that a URL names, creating it unless ``read_only``.
+
+    Raises:
+        ConfigurationError: when the URL names no kind of store that there is.
+        StoreUnusableError: when the store cannot be used.
+    """
+    from .sqlite import SqliteStore
+
+    return SqliteStore(sqlite_path(url), read_only=read_only)
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file that ``sqlite:///relative.db`` or ``sqlite:////absolute.db`` names.
+
+    Raises:
+        ConfigurationError: when the URL is of another kind, or names no file.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite":
+        # Not the whole URL: it may hold a password.
+        raise ConfigurationError(
+            f"the store URL begins with {parts.scheme or url.partition(':')[0]!r}; it must be "
+            "sqlite:///FILE (relative) or sqlite:////FILE (absolute)"
+        )
+    if parts.netloc or not parts.path.strip("/"):
+        raise ConfigurationError(
+            "a sqlite URL has three slashes and a file, as in sqlite:///sessions.db, "
+            "or four for an absolute path"
+        )
+    return Path(unquote(parts.path.removeprefix("/")))
