@@ -49,6 +49,7 @@ class Stats:
     """Texts in which U+0000 or lone surrogates were replaced with U+FFFD."""
 
 
+Publish = Callable[[bytes, bytes, OnDelivery], None]
 PublisherFactory = Callable[[Configuration, Callable[[], None]], Publisher]
 
 
@@ -79,7 +80,7 @@ class Client:
         self._closed = False
         self.masking_failed = self.said_ignored = False
         self._publisher = make_publisher(configuration, self._take_reports)
-        self._publish = self._publisher.publish
+        self._publish: Publish = self._publisher.publish
 
     def publish(self, session: Session, fields: dict[str, Any], *, urgent: bool = False) -> None:
         """Publish one event of ``session`` with the given state fields. Never waits.

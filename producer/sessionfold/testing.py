@@ -63,7 +63,7 @@ class MemoryPublisher:
             raise QueueFullError
         kept = MemoryRecord(key, value)
         self.records.append(kept)
-        on_delivery(None, kept)  # type: ignore[arg-type]
+        on_delivery(None, kept)
         self._on_reports()
 
     def close(self) -> None:
