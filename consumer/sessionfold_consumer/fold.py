@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from sessionfold_schemas import Field, current
 
 from .decode import Column, Events
-
-Row = tuple[Any, ...]
-"""Values in the order of :func:`sessionfold_consumer.state.state_columns`."""
+from .state import Row
 
 _Groups = NDArray[np.int64]
 

@@ -35,6 +35,9 @@ class StateColumn:
     """For an offset column: which of two offsets stays."""
 
 
+Row = tuple[Any, ...]
+"""A session's state as values in the order of :func:`state_columns`."""
+
 State = dict[str, Any]
 """A session's state by column name; None where no event has given a field."""
 

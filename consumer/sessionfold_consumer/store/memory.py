@@ -10,8 +10,7 @@ from typing import Any
 from sessionfold_schemas import current
 
 from ..errors import FencedError, StoreUnusableError, TopicChangedError
-from ..fold import Row
-from ..state import State, StateColumn, state_columns
+from ..state import Row, State, StateColumn, state_columns
 from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
 
 

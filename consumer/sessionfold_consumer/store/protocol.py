@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..fold import Row
-from ..state import State
+from ..state import Row, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,7 @@ from typing import Any
 from sessionfold_schemas import current
 
 from ..errors import FencedError, StoreUnusableError, TopicChangedError
-from ..fold import Row
-from ..state import State, StateColumn, state_columns
+from ..state import Row, State, StateColumn, state_columns
 from . import sql
 from .memory import changed_message, missing_message
 from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
