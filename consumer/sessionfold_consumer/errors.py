@@ -14,7 +14,9 @@
     │   └── FencedError              10   another process has taken the partition over
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
-    └── NotFoundError                13   what was asked for is not in the store
+    ├── NotFoundError                13   what was asked for is not in the store
+    ├── TopicExistsError             14   the topic to create exists
+    └── RecordCorruptError           15   a record's checksum is wrong
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -66,6 +68,13 @@ class BrokerRefusedError(ConsumerError):
 
     exit_code = 6
 
+    def __init__(self, bootstrap_servers: str, detail: str) -> None:
+        super().__init__(
+            f"the broker at {bootstrap_servers} refused: {detail}; check the security settings "
+            "(--kafka security.protocol=..., SESSIONFOLD_KAFKA_SASL_PASSWORD ...) and this "
+            "user's rights"
+        )
+
 
 class TopicMissingError(ConsumerError):
     """Raised when the topic does not exist."""
@@ -83,6 +92,13 @@ class TopicUnsuitableError(ConsumerError):
     """Raised when the topic's settings destroy events that the state is made of."""
 
     exit_code = 8
+
+    def __init__(self, topic: str, setting: str, found: str, wanted: str, why: str) -> None:
+        super().__init__(
+            f"the topic {topic} has {setting}={found}, it must be {wanted}: {why}; change it with "
+            "your cluster's tools, and see all settings with: "
+            f"sessionfold topic check --topic {topic}"
+        )
 
 
 class StoreError(ConsumerError):
@@ -115,12 +131,51 @@ class TopicChangedError(ConsumerError):
 
 
 class LogTruncatedError(ConsumerError):
-    """Raised when the log no longer has records that the store has not folded."""
+    """Raised when the log does not have the record that the store has to fold next."""
 
     exit_code = 12
+
+    def __init__(self, topic: str, partition: int, next_offset: int, low: int, high: int) -> None:
+        if next_offset < low:
+            problem = f"offsets {next_offset} to {low - 1} were deleted before they were folded"
+        else:
+            problem = f"the log ends at {high}, before the store's position {next_offset}"
+        super().__init__(
+            f"partition {partition} of {topic} cannot be continued: {problem}; fold what the topic "
+            "still has into a new store (another --store), and check the topic's retention with: "
+            f"sessionfold topic check --topic {topic}"
+        )
 
 
 class NotFoundError(ConsumerError):
     """Raised when what was asked for is not in the store."""
 
     exit_code = 13
+
+    def __init__(self, kind: str, name: str, store: str) -> None:
+        super().__init__(f"there is no {kind} {name} in {store}")
+
+
+class TopicExistsError(ConsumerError):
+    """Raised when the topic to create exists."""
+
+    exit_code = 14
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"the topic {topic} exists; see whether it is as it should be with: "
+            f"sessionfold topic check --topic {topic}"
+        )
+
+
+class RecordCorruptError(ConsumerError):
+    """Raised when a record arrives with a wrong checksum; nothing from it on was folded."""
+
+    exit_code = 15
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(
+            f"the record at or after offset {offset} of partition {partition} of {topic} has a "
+            "wrong checksum; start again (a fault of the network passes), and if it stays, the "
+            "broker's disk is damaged: let a replica lead this partition"
+        )

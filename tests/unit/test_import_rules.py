@@ -20,8 +20,9 @@ _OUTSIDE = ("tests/", "benchmarks/", "examples/")
 IMPORTERS: dict[str, tuple[str, ...]] = {
     "confluent_kafka": (
         "producer/sessionfold/_publisher.py",
-        "consumer/sessionfold_consumer/source.py",
+        "consumer/sessionfold_consumer/source/kafka.py",
         "consumer/sessionfold_consumer/broker.py",
+        "consumer/sessionfold_consumer/embedded.py",
         "tests/services/",
         "benchmarks/",
     ),

@@ -1,0 +1,122 @@
+"""The one place that puts a service together, from settings, and checks that it can work.
+
+The order is that of the messages a person wants to see: first the store (it is near), then the
+broker, then the topic, then whether the two belong together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from .broker import Broker
+from .config import Settings
+from .errors import TopicUnsuitableError
+from .service import Progress, Service, ignore_progress
+from .source import Watermarks
+from .source.kafka import KafkaSource
+from .store import SessionStore, StoreInfo, TopicIdentity, open_store
+from .topic import TopicDescription, deviations
+
+logger = logging.getLogger("sessionfold_consumer")
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wiring:
+    """How a service gets its partitions and where it ends."""
+
+    in_group: bool
+    """Join the consumer group (for ever), or take all partitions."""
+    to_present_end: bool = False
+    """Stop at the high watermarks of the start; only without a group."""
+    embedded: bool = False
+    """The broker is librdkafka's mock cluster, which answers no questions about topics."""
+
+
+@contextmanager
+def service(
+    settings: Settings, wiring: Wiring, on_progress: OnProgress = ignore_progress
+) -> Iterator[Service]:
+    """Make a service that is ready to run; leave the group and close the store afterwards.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    with closing(open_store(settings.store)) as store:
+        identity = _identity(settings, wiring)
+        group_id = settings.group_id or default_group_id(store.info())
+        everything = None if wiring.in_group else range(identity.partition_count)
+        with _bound_source(settings, store, identity, group_id, everything) as (source, ends):
+            yield Service(
+                source=source,
+                store=store,
+                topic=settings.topic,
+                owner=f"{socket.gethostname()}/{os.getpid()}",
+                batch_records=settings.batch_records,
+                until=ends if wiring.to_present_end else None,
+                on_progress=on_progress,
+            )
+
+
+def default_group_id(info: StoreInfo) -> str:
+    """Return the group's name that two stores never share, so that neither halves the topic."""
+    return f"sessionfold-{info.store_id}"
+
+
+@contextmanager
+def _bound_source(
+    settings: Settings,
+    store: SessionStore,
+    identity: TopicIdentity,
+    group_id: str,
+    partitions: range | None,
+) -> Iterator[tuple[KafkaSource, Mapping[int, int]]]:
+    with closing(KafkaSource(settings, group_id, partitions)) as source:
+        marks = {each: source.watermarks(each) for each in range(identity.partition_count)}
+        if store.info().identity is None:
+            _say_what_is_missing(marks)
+        store.bind(identity, {partition: mark.low for partition, mark in marks.items()})
+        yield source, {partition: mark.high for partition, mark in marks.items()}
+
+
+def _say_what_is_missing(marks: Mapping[int, Watermarks]) -> None:
+    gone = {partition: mark.low for partition, mark in marks.items() if mark.low > 0}
+    if gone:
+        logger.warning(
+            "the log no longer has its first records (it begins at offset %s of partition %s): "
+            "sessions that were reported on before then are incomplete in this store",
+            next(iter(gone.values())),
+            next(iter(gone)),
+        )
+
+
+def _identity(settings: Settings, wiring: Wiring) -> TopicIdentity:
+    broker = Broker(settings)
+    if wiring.embedded:
+        return TopicIdentity(
+            topic=settings.topic,
+            topic_id=broker.cluster_id(),
+            partition_count=broker.partition_count(settings.topic),
+        )
+    topic = broker.describe(settings.topic)
+    refuse_destructive(topic)
+    return TopicIdentity(
+        topic=topic.name, topic_id=topic.topic_id, partition_count=topic.partition_count
+    )
+
+
+def refuse_destructive(topic: TopicDescription) -> None:
+    """See that the topic keeps its events.
+
+    Raises:
+        TopicUnsuitableError: when a setting destroys them.
+    """
+    for each in deviations(topic):
+        if each.destroys_events:
+            raise TopicUnsuitableError(topic.name, each.setting, each.found, each.wanted, each.why)

@@ -1,0 +1,186 @@
+"""The administrative side of Kafka: is a broker there, and what is the topic like.
+
+All errors of the client end here or in ``source``; :func:`translated` is their one mapping.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from .config import Settings
+from .errors import (
+    BrokerRefusedError,
+    BrokerUnreachableError,
+    ConfigurationError,
+    ConsumerError,
+    TopicExistsError,
+    TopicMissingError,
+)
+from .topic import TopicDescription, wanted_settings
+
+CONTACT_SECONDS = 10.0
+"""How long a first contact may take before the program gives up with a clear sentence."""
+
+client_logger = logging.getLogger("sessionfold_consumer.kafka")
+"""The client's own log lines. The command line shows them with ``--verbose`` only."""
+
+_REFUSALS = {
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+}
+_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
+_BAD_SETTINGS = {
+    KafkaError._INVALID_ARG,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.POLICY_VIOLATION,
+}
+
+
+class ErrorMemory:
+    """Remembers why the client could not talk to a broker.
+
+    The client retries for ever, so a wrong password looks like a broker that is away; the reason
+    only shows in its error callback.
+    """
+
+    def __init__(self) -> None:
+        self.last: KafkaError | None = None
+        self.refusal: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """Take one error from the client (``error_cb``)."""
+        self.last = error
+        if error.code() in _REFUSALS:
+            self.refusal = error
+
+
+class Broker:
+    """One cluster, asked about itself and its topics. Not thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._errors = ErrorMemory()
+        with translated(settings, self._errors):
+            # The default log level prints each failed connection; the memory has the reason.
+            ours: dict[str, Any] = {"log_level": 2, "error_cb": self._errors}
+            self._admin = AdminClient({**ours, **settings.kafka_settings()}, logger=client_logger)
+
+    def cluster_id(self) -> str:
+        """Return the cluster's ID; so, whether a broker answers.
+
+        Raises:
+            BrokerUnreachableError: when none answered within ``CONTACT_SECONDS``.
+            BrokerRefusedError: when one answered and refused.
+        """
+        return str(self._metadata().cluster_id)
+
+    def partition_count(self, topic: str) -> int:
+        """Return a topic's number of partitions from the metadata, which any broker answers.
+
+        Raises:
+            TopicMissingError: when there is no such topic.
+        """
+        # Asking for all topics: asking for one by name may create it.
+        found = self._metadata().topics.get(topic)
+        if found is None:
+            raise TopicMissingError(topic)
+        return len(found.partitions)
+
+    def describe(self, topic: str) -> TopicDescription:
+        """Return what the cluster says of a topic.
+
+        Raises:
+            TopicMissingError: when there is no such topic.
+            BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
+        """
+        self._metadata()
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        with translated(self._settings, self._errors):
+            described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
+            configured = self._result(self._admin.describe_configs([resource])[resource])
+        return TopicDescription(
+            name=topic,
+            topic_id=str(described.topic_id),
+            partition_count=len(described.partitions),
+            replication_factor=min(len(p.replicas) for p in described.partitions),
+            settings={name: str(entry.value) for name, entry in configured.items()},
+        )
+
+    def create(self, topic: str, partitions: int, replication_factor: int) -> None:
+        """Create a topic as it should be.
+
+        Args:
+            topic: its name.
+            partitions: their number; it can never be changed without moving sessions.
+            replication_factor: copies of each event; -1 is the cluster's default.
+
+        Raises:
+            TopicExistsError: when there is one of this name.
+            ConfigurationError: when the cluster refuses the numbers.
+        """
+        self._metadata()
+        new = NewTopic(
+            topic,
+            num_partitions=partitions,
+            replication_factor=replication_factor,
+            config=wanted_settings(replication_factor),
+        )
+        with translated(self._settings, self._errors):
+            self._result(self._admin.create_topics([new])[topic])
+
+    def _metadata(self) -> Any:  # noqa: ANN401 - the client's class has no public name
+        with translated(self._settings, self._errors):
+            try:
+                return self._admin.list_topics(timeout=CONTACT_SECONDS)
+            except KafkaException:
+                self._admin.poll(0)  # lets the error callback say why
+                raise
+
+    def _result(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the client's
+        try:
+            return future.result(CONTACT_SECONDS)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
+
+@contextmanager
+def translated(settings: Settings, errors: ErrorMemory | None = None) -> Iterator[None]:
+    """Turn the client's exceptions into errors of this package, the cause kept."""
+    try:
+        yield
+    except KafkaException as error:
+        reason = error.args[0]
+        if errors is not None and errors.refusal is not None:
+            reason = errors.refusal
+        raise translate(settings, reason) from error
+
+
+def translate(settings: Settings, error: KafkaError) -> ConsumerError:
+    """Return the error of this package that one of the client's means."""
+    code = error.code()
+    if code in _REFUSALS:
+        return BrokerRefusedError(settings.bootstrap_servers, error.str())
+    if code in _MISSING:
+        return TopicMissingError(settings.topic)
+    if code == KafkaError.TOPIC_ALREADY_EXISTS:
+        return TopicExistsError(settings.topic)
+    if code in _BAD_SETTINGS:
+        return ConfigurationError(f"Kafka does not accept a setting: {error.str()}")
+    return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, error.str())

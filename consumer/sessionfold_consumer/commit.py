@@ -1,0 +1,93 @@
+"""From fetched records to what one commit writes: decode, fold, and nothing else. Pure.
+
+The position of a partition is given, not asked for; so a record that was folded before, that
+belongs to another process by now, or that lies behind the end of a bounded run, is dropped here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .dead_letters import dead_letter
+from .decode import decode
+from .fold import fold
+from .records import RecordBatch
+from .source import Fetched
+from .state import Row
+from .store import Advance, DeadLetter, Position
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """What one transaction of the store writes; ``records`` is how many it accounts for."""
+
+    advances: Sequence[Advance]
+    rows: Sequence[Row]
+    dead_letters: Sequence[DeadLetter]
+    records: int
+
+
+def prepare(
+    fetched: Fetched, positions: Mapping[int, Position], ends: Mapping[int, int] | None = None
+) -> Commit:
+    """Fold what was fetched, from the given positions on.
+
+    Args:
+        fetched: records as they came, and the partitions whose end was seen.
+        positions: the partitions that this process holds.
+        ends: for each partition the offset to stop before; None is without end.
+    """
+    batch = _wanted(fetched.batch, positions, ends)
+    events = decode(batch)
+    return Commit(
+        advances=_advances(batch, fetched.ends, positions, ends),
+        rows=fold(events),
+        dead_letters=[dead_letter(batch, refused) for refused in events.refused],
+        records=len(batch),
+    )
+
+
+def _wanted(
+    batch: RecordBatch, positions: Mapping[int, Position], ends: Mapping[int, int] | None
+) -> RecordBatch:
+    """Drop what is not to be folded; nearly always there is nothing to drop."""
+    first = dict(zip(reversed(batch.partitions), reversed(batch.offsets), strict=True))
+    last = dict(zip(batch.partitions, batch.offsets, strict=True))
+    if all(
+        _is_wanted(partition, first[partition], positions, ends)
+        and _is_wanted(partition, last[partition], positions, ends)
+        for partition in last
+    ):
+        return batch
+    places = enumerate(zip(batch.partitions, batch.offsets, strict=True))
+    return batch.select([i for i, (p, offset) in places if _is_wanted(p, offset, positions, ends)])
+
+
+def _is_wanted(
+    partition: int,
+    offset: int,
+    positions: Mapping[int, Position],
+    ends: Mapping[int, int] | None,
+) -> bool:
+    held = positions.get(partition)
+    if held is None or offset < held.next_offset:
+        return False
+    return ends is None or offset < ends[partition]
+
+
+def _advances(
+    batch: RecordBatch,
+    seen_ends: Mapping[int, int],
+    positions: Mapping[int, Position],
+    ends: Mapping[int, int] | None,
+) -> list[Advance]:
+    reached = {p: offset + 1 for p, offset in zip(batch.partitions, batch.offsets, strict=True)}
+    for partition, seen in seen_ends.items():
+        bound = seen if ends is None else min(seen, ends.get(partition, seen))
+        reached[partition] = max(bound, reached.get(partition, 0))
+    return [
+        Advance(position=positions[partition], next_offset=next_offset)
+        for partition, next_offset in sorted(reached.items())
+        if partition in positions and next_offset > positions[partition].next_offset
+    ]

@@ -1,0 +1,104 @@
+"""The service's settings: one immutable value, built by one function from options and environment.
+
+The command line gives its options here; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from .errors import ConfigurationError
+
+KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
+
+_SECRETS = ("password", "secret", "pem", "sasl.jaas", "oauthbearer.config")
+
+
+class Settings(BaseModel):
+    """Settings of one run. Values of ``kafka`` never show in a repr or an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    """``host:port`` of one or more brokers, separated by commas."""
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "session-updates"
+    """The topic to fold."""
+    store: Annotated[str, Field(min_length=1, repr=False)] = "sqlite:///sessions.db"
+    """The URL of the store."""
+    group_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
+    """The consumer group; None is ``sessionfold-`` and the store's own ID."""
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    """Kafka's group protocol: ``classic``, or ``consumer`` (KIP-848, brokers from 4.0 on)."""
+    batch_records: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
+    """The most records that are folded and stored in one transaction."""
+    kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
+    """Further librdkafka settings; they win over the service's own."""
+
+    def kafka_settings(self) -> dict[str, Any]:
+        """Return what every client of the service starts from; secrets in clear."""
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": "sessionfold",
+            **{name: value.get_secret_value() for name, value in self.kafka.items()},
+        }
+
+
+def load(
+    kafka_options: tuple[str, ...] = (),
+    environment: Mapping[str, str] = os.environ,
+    **settings: object,
+) -> Settings:
+    """Build the settings.
+
+    Args:
+        kafka_options: ``name=value`` of librdkafka settings; they win over the environment's.
+        environment: where ``SESSIONFOLD_KAFKA_…`` is looked up: the name in capitals with
+            underscores for dots, as in ``SESSIONFOLD_KAFKA_SASL_PASSWORD``.
+        settings: the fields of :class:`Settings`; None is the default.
+
+    Raises:
+        ConfigurationError: when a value is not allowed, naming the setting and what is.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    kafka = kafka_environment(environment) | dict(map(_kafka_option, kafka_options))
+    try:
+        return Settings.model_validate({**given, "kafka": kafka})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the librdkafka settings that the environment gives, by librdkafka's names."""
+    return {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in environment.items()
+        if name.startswith(KAFKA_PREFIX)
+    }
+
+
+def _kafka_option(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not equals or not name:
+        # Not the option itself: what has no name may be a secret.
+        raise ConfigurationError(
+            "a --kafka option has no name; write it as name=value, as in --kafka "
+            "security.protocol=SASL_SSL"
+        )
+    if any(word in name for word in _SECRETS):
+        variable = KAFKA_PREFIX + name.upper().replace(".", "_")
+        raise ConfigurationError(
+            f"{name} is a secret, and other users can read command lines; set the environment "
+            f"variable {variable} instead"
+        )
+    return name, value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    option, variable = name.replace("_", "-"), f"SESSIONFOLD_{name.upper()}"
+    return f"--{option} (or {variable}) is not usable: {first['msg']}"

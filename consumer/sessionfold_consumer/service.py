@@ -1,0 +1,170 @@
+"""The loop: fetch a batch, fold it, store it with its positions, again.
+
+Positions are the store's alone. A partition that is given to this process is first claimed in the
+store, which fences whoever held it before, and then fetched from the position found there; so after
+any crash, hand-over or replay the store is the fold of a prefix of the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .commit import Commit, prepare
+from .errors import BrokerUnreachableError, LogTruncatedError
+from .source import Source
+from .store import Position, SessionStore
+
+logger = logging.getLogger("sessionfold_consumer")
+
+FETCH_SECONDS = 0.2
+"""The longest wait for a batch to fill, and so a bound on how old a record is when it is folded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a service is; told after each commit."""
+
+    records: int
+    """Records this run has accounted for, dead letters included."""
+    dead_letters: int
+    """Records this run has set aside."""
+    next_offsets: Mapping[int, int]
+    """For each partition this process holds, the offset of the next record to fold."""
+    ends: Mapping[int, int]
+    """For each of these partitions the offset to reach: the log's end, as last heard."""
+
+    @property
+    def lag(self) -> int:
+        """Records that are in the log and not yet in the store."""
+        return sum(max(0, end - self.next_offsets.get(p, end)) for p, end in self.ends.items())
+
+
+def ignore_progress(_: Progress) -> None:
+    """Take progress and do nothing with it."""
+
+
+class Service:
+    """Folds one topic into one store. Belongs to one thread; used once.
+
+    Args:
+        source: gives records; the service closes neither it nor the store.
+        store: bound to the source's topic already.
+        topic: its name, for messages.
+        owner: a name for this process, kept in the store beside the partitions it holds.
+        batch_records: the most records in one transaction.
+        until: for each partition the offset to stop before; None runs until told to stop.
+        on_progress: called after each commit, in the service's thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        store: SessionStore,
+        topic: str,
+        owner: str,
+        batch_records: int,
+        until: Mapping[int, int] | None = None,
+        on_progress: Callable[[Progress], None] = ignore_progress,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._topic = topic
+        self._owner = owner
+        self._batch_records = batch_records
+        self._until = until
+        self._on_progress = on_progress
+        self._positions: dict[int, Position] = {}
+        self._waiting: list[int] = []
+        self._records = self._dead_letters = 0
+
+    def run(self, stopping: Callable[[], bool] = lambda: False) -> Progress:
+        """Fold until ``stopping`` says so (asked between batches) or the end is reached.
+
+        Raises:
+            FencedError: when another process has taken a partition over; start again.
+            LogTruncatedError: when the log does not have what has to be folded next.
+            StoreUnusableError: when the store cannot be written; what was committed is right.
+        """
+        while not stopping() and not self._is_done():
+            self.step()
+        return self.progress()
+
+    def step(self) -> None:
+        """Fetch, fold and store one batch, and follow what the group gave and took."""
+        fetched = self._source.fetch(self._batch_records, FETCH_SECONDS)
+        changes = self._source.changes()
+        self._give_up(changes.revoked)
+        self._write(prepare(fetched, self._positions, self._until))
+        self._take_over([*self._waiting, *changes.assigned])
+
+    def progress(self) -> Progress:
+        """Return how far the service is now."""
+        return Progress(
+            records=self._records,
+            dead_letters=self._dead_letters,
+            next_offsets={p: position.next_offset for p, position in self._positions.items()},
+            ends=self._source.known_ends() if self._until is None else self._until,
+        )
+
+    def _write(self, commit: Commit) -> None:
+        if not commit.advances:
+            return
+        self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+        moved = {
+            advance.position.partition: replace(advance.position, next_offset=advance.next_offset)
+            for advance in commit.advances
+        }
+        self._positions |= moved
+        self._records += commit.records
+        self._dead_letters += len(commit.dead_letters)
+        for letter in commit.dead_letters[:1]:
+            logger.warning(
+                "%d records of a batch were set aside, the first at partition %d offset %d: %s",
+                len(commit.dead_letters),
+                letter.partition,
+                letter.offset,
+                letter.reason,
+            )
+        self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
+        self._on_progress(self.progress())
+        if self._until is not None:
+            self._source.pause([p for p in moved if self._is_reached(p)])
+
+    def _give_up(self, partitions: Sequence[int]) -> None:
+        for partition in partitions:
+            self._positions.pop(partition, None)
+        self._waiting = [each for each in self._waiting if each not in partitions]
+        if partitions:
+            logger.info("gave up partitions %s", sorted(partitions))
+
+    def _take_over(self, partitions: Sequence[int]) -> None:
+        """Claim partitions, see that the log has what comes next, and start fetching them."""
+        self._waiting = list(partitions)
+        if not partitions:
+            return
+        try:
+            marks = {partition: self._source.watermarks(partition) for partition in partitions}
+        except BrokerUnreachableError as error:
+            logger.warning("the partitions %s wait: %s", sorted(partitions), error)
+            return
+        claimed = self._store.claim(partitions, self._owner)
+        for partition, position in claimed.items():
+            low, high = marks[partition].low, marks[partition].high
+            if not low <= position.next_offset <= high:
+                raise LogTruncatedError(self._topic, partition, position.next_offset, low, high)
+        self._positions |= claimed
+        self._waiting = []
+        self._source.start({p: position.next_offset for p, position in claimed.items()})
+        logger.info("took over partitions %s", sorted(partitions))
+        self._on_progress(self.progress())
+
+    def _is_done(self) -> bool:
+        return self._until is not None and all(map(self._is_reached, self._until))
+
+    def _is_reached(self, partition: int) -> bool:
+        assert self._until is not None  # noqa: S101 - only asked of a bounded run
+        held = self._positions.get(partition)
+        return held is not None and held.next_offset >= self._until[partition]

@@ -1,0 +1,250 @@
+"""Records from Kafka, by confluent-kafka.
+
+Facts of the client that force this shape. A rebalance callback that raises, or does not assign,
+makes the client go on at Kafka's own offset and drop the record it had fetched: so callbacks only
+note what they are told, and assign nothing; partitions are assigned at the store's position later,
+outside of the callback. ``auto.offset.reset`` hides a lost log unless it is ``error``.
+``check.crcs`` is off by default. ``consume()`` counts errors as records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ..broker import CONTACT_SECONDS, ErrorMemory, client_logger, translate, translated
+from ..config import Settings
+from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
+from ..records import Headers, RecordBatch
+from .protocol import Changes, Fetched, Watermarks
+
+_QUEUE_KIBIBYTES = 65_536
+_BATCH_BYTES = 32 * 1024 * 1024
+_CHUNK_RECORDS = 10_000
+_FIRST_CHUNK_RECORDS = 100
+
+_LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
+_CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG}
+_FINAL = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+
+
+class KafkaSource:
+    """Reads one topic; see :class:`Source` for the behaviour.
+
+    Args:
+        settings: where, and which topic.
+        group_id: the group to join; its assignment says which partitions are read.
+        partitions: read just these, without joining a group (``group_id`` then only names the
+            client to the broker).
+    """
+
+    def __init__(
+        self, settings: Settings, group_id: str, partitions: Sequence[int] | None = None
+    ) -> None:
+        self._settings = settings
+        self._topic = settings.topic
+        self._in_group = partitions is None
+        self._errors = ErrorMemory()
+        self._assigned: list[int] = list(partitions or ())
+        self._revoked: list[int] = []
+        self._started: dict[int, int] = {}
+        self._callback_error: KafkaException | None = None
+        self._value_bytes = _BATCH_BYTES // _FIRST_CHUNK_RECORDS
+        with translated(settings):
+            self._consumer = Consumer(
+                {**_client_settings(settings, group_id), "error_cb": self._errors},
+                logger=client_logger,
+            )
+            if self._in_group:
+                self._consumer.subscribe(
+                    [settings.topic],
+                    on_assign=self._on_assign,
+                    on_revoke=self._on_revoke,
+                    on_lost=self._on_revoke,
+                )
+
+    def changes(self) -> Changes:
+        """Return the partitions given and taken since the last call."""
+        changes = Changes(assigned=self._assigned, revoked=self._revoked)
+        self._assigned, self._revoked = [], []
+        return changes
+
+    def watermarks(self, partition: int) -> Watermarks:
+        """Ask the broker for a partition's watermarks."""
+        with translated(self._settings, self._errors):
+            found = self._consumer.get_watermark_offsets(
+                TopicPartition(self._topic, partition), timeout=CONTACT_SECONDS
+            )
+            if found is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return Watermarks(low=found[0], high=found[1])
+
+    def start(self, next_offsets: Mapping[int, int]) -> None:
+        """Fetch assigned partitions from these offsets on."""
+        self._started |= next_offsets
+        places = [TopicPartition(self._topic, p, offset) for p, offset in next_offsets.items()]
+        with translated(self._settings):
+            self._consumer.incremental_assign(places)
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """Fetch no more of these partitions."""
+        with translated(self._settings):
+            self._consumer.pause([TopicPartition(self._topic, each) for each in partitions])
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Return records as they come; see :class:`Source`."""
+        records: list[Message] = []
+        ends: dict[int, int] = {}
+        deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES
+        values: list[bytes | None] = []
+        while len(records) < max_records and room > 0:
+            chunk = min(max_records - len(records), self._chunk())
+            wait = max(0.0, deadline - time.monotonic())
+            got = self._take(self._consume(chunk, wait), ends)
+            new_values = [record.value() for record in got]
+            room -= self._size(new_values)
+            records += got
+            values += new_values
+            if len(got) < chunk and time.monotonic() >= deadline:
+                break
+        return Fetched(batch=_batch(records, values), ends=ends)
+
+    def known_ends(self) -> dict[int, int]:
+        """Return the started partitions' high watermarks as last heard."""
+        ends = {}
+        for partition, start in self._started.items():
+            place = TopicPartition(self._topic, partition)
+            known = self._consumer.get_watermark_offsets(place, cached=True)
+            ends[partition] = max(start, known[1]) if known else start
+        return ends
+
+    def acknowledge(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit offsets to the group, without waiting for the answer."""
+        if not self._in_group or not next_offsets:
+            return
+        places = [TopicPartition(self._topic, p, offset) for p, offset in next_offsets.items()]
+        try:
+            self._consumer.commit(offsets=places, asynchronous=True)
+        except KafkaException as error:
+            client_logger.info("offsets were not committed to the group: %s", error)
+
+    def close(self) -> None:
+        """Leave the group, if there is one, and disconnect."""
+        self._consumer.close()
+
+    def _consume(self, records: int, timeout_seconds: float) -> list[Message]:
+        with translated(self._settings, self._errors):
+            got = self._consumer.consume(records, timeout_seconds)
+            if self._callback_error is not None:
+                raise self._callback_error
+        return got
+
+    def _take(self, got: list[Message], ends: dict[int, int]) -> list[Message]:
+        """Separate the records from the errors among them."""
+        errors = [record for record in got if record.error() is not None]
+        if not errors:
+            return got
+        for record in errors:
+            self._handle(record, ends)
+        return [record for record in got if record.error() is None]
+
+    def _handle(self, record: Message, ends: dict[int, int]) -> None:
+        error, partition, offset = record.error(), record.partition(), record.offset()
+        assert error is not None  # noqa: S101 - the caller has looked
+        if error.code() == KafkaError._PARTITION_EOF and partition is not None:
+            ends[partition] = offset or 0
+            return
+        final = self._final(error, partition or 0, offset or 0)
+        if final is not None:
+            raise final
+        client_logger.info("the client goes on after: %s", error.str())
+
+    def _final(self, error: KafkaError, partition: int, offset: int) -> ConsumerError | None:
+        if error.code() in _LOST:
+            marks = self.watermarks(partition)
+            return LogTruncatedError(self._topic, partition, offset, marks.low, marks.high)
+        if error.code() in _CORRUPT:
+            return RecordCorruptError(self._topic, partition, offset)
+        return translate(self._settings, error) if error.code() in _FINAL or error.fatal() else None
+
+    def _chunk(self) -> int:
+        """Return how many records to ask for, so that large ones do not fill the memory."""
+        return max(1, min(_CHUNK_RECORDS, _BATCH_BYTES // self._value_bytes))
+
+    def _size(self, values: list[bytes | None]) -> int:
+        if not values:
+            return 0
+        size = sum(map(len, filter(None, values)))
+        self._value_bytes = max(1, size // len(values))
+        return size
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned += [each.partition for each in partitions]
+        self._tell(consumer.incremental_assign, [])
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        revoked = [each.partition for each in partitions]
+        self._revoked += revoked
+        self._assigned = [each for each in self._assigned if each not in revoked]
+        started = [each for each in partitions if each.partition in self._started]
+        for each in started:
+            del self._started[each.partition]
+        self._tell(consumer.incremental_unassign, started)
+
+    def _tell(self, call: Any, partitions: list[TopicPartition]) -> None:  # noqa: ANN401
+        # A callback must not raise: the client would go on at an offset of its own.
+        try:
+            call(partitions)
+        except KafkaException as error:
+            self._callback_error = error
+
+
+def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
+    ours: dict[str, Any] = {
+        "log_level": 2,
+        "group.id": group_id,
+        "group.protocol": settings.group_protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "check.crcs": True,
+        "fetch.wait.max.ms": 100,
+        # The default of a second stalls a fast reader each time the queue was full.
+        "fetch.queue.backoff.ms": 5,
+        "queued.min.messages": 100_000,
+        "queued.max.messages.kbytes": _QUEUE_KIBIBYTES,
+    }
+    if settings.group_protocol == "classic":
+        ours["partition.assignment.strategy"] = "cooperative-sticky"
+    return ours | settings.kafka_settings()
+
+
+def _batch(records: list[Message], values: list[bytes | None]) -> RecordBatch:
+    def headers(place: int) -> Headers:
+        found = records[place].headers() or []
+        return [(str(header[0]), _bytes(header[1])) for header in found]
+
+    return RecordBatch(
+        partitions=[record.partition() for record in records],  # type: ignore[misc]
+        offsets=[record.offset() for record in records],  # type: ignore[misc]
+        timestamps=[record.timestamp()[1] for record in records],
+        keys=[record.key() for record in records],
+        values=values,
+        headers=headers,
+    )
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,82 @@
+"""What a source is: the records of one topic, from the offsets that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..records import RecordBatch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watermarks:
+    """The part of a partition's log that there is: offsets from ``low`` to before ``high``."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What was given to this process, and taken from it, since the last question."""
+
+    assigned: Sequence[int] = ()
+    revoked: Sequence[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A batch of records, and the partitions whose end was seen behind them.
+
+    ``ends`` has, for such a partition, the offset that its next record will have. Behind the last
+    record of the batch there may be offsets without a record (marks of transactions).
+    """
+
+    batch: RecordBatch
+    ends: Mapping[int, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Records of one topic. An instance belongs to one thread.
+
+    A partition that was assigned gives nothing until it is started at an offset. After a partition
+    was revoked, records of it may still come; their reader drops them.
+    """
+
+    def changes(self) -> Changes:
+        """Return the partitions given and taken since the last call."""
+
+    def watermarks(self, partition: int) -> Watermarks:
+        """Ask for a partition's watermarks.
+
+        Raises:
+            BrokerUnreachableError: when the broker does not answer in time; try again later.
+        """
+
+    def start(self, next_offsets: Mapping[int, int]) -> None:
+        """Fetch assigned partitions from these offsets on."""
+
+    def pause(self, partitions: Sequence[int]) -> None:
+        """Fetch no more of these partitions."""
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Return records as they come, when there are ``max_records`` or the time is over.
+
+        A broker that is away gives empty batches: the source goes on by itself when it is back.
+
+        Raises:
+            LogTruncatedError: when a partition has no record at the offset it was started at.
+            RecordCorruptError: when a record's checksum is wrong.
+            TopicMissingError: when the topic was deleted.
+            BrokerRefusedError: when the broker withdraws the right to read.
+        """
+
+    def known_ends(self) -> dict[int, int]:
+        """Return the started partitions' high watermarks as last heard; asks nobody."""
+
+    def acknowledge(self, next_offsets: Mapping[int, int]) -> None:
+        """Tell the broker how far the store is: a courtesy to tools, never read by us."""
+
+    def close(self) -> None:
+        """Leave the group, if there is one, and disconnect."""
