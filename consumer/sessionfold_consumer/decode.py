@@ -48,6 +48,9 @@ Places = NDArray[np.int64]
 _PADDING = bytes(16)
 """Behind the last record, so that a gather of a few bytes at any cursor stays inside."""
 
+_NEGATIVE_ZERO = -(1 << 63)
+"""The bits of -0.0, as a signed integer."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
@@ -228,9 +231,11 @@ def _read_integer(walk: _Walk, places: Places) -> Column:
 
 def _read_double(walk: _Walk, places: Places) -> Column:
     cursor = walk.cursor[places]
-    eight = walk.data[cursor[:, None] + np.arange(8)]
+    bits = walk.data[cursor[:, None] + np.arange(8)].view("<i8")[:, 0]
     walk.advance(places, cursor + 8)
-    return Column(places=places, values=eight.view("<f8")[:, 0] + 0.0)  # -0.0 becomes 0.0
+    # -0.0 becomes 0.0 as bits: arithmetic on a signalling NaN would warn.
+    bits[bits == _NEGATIVE_ZERO] = 0
+    return Column(places=places, values=bits.view("<f8"))
 
 
 def _read_boolean(walk: _Walk, places: Places) -> Column:

@@ -1,0 +1,246 @@
+"""Hypothesis strategies for events, records good and bad, and logs; all shaped by the contract."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from random import Random
+from typing import Any, Literal
+
+from hypothesis import strategies as st
+
+import sessionfold_schemas as contract
+from sessionfold_consumer.records import RecordBatch
+from tests.services.topics import StoredRecord
+
+FIELDS = contract.current().fields
+
+Event = dict[str, Any]
+KeyAndValue = tuple[bytes | None, bytes | None]
+
+_LONG = (-(1 << 63), (1 << 63) - 1)
+_SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
+# Texts whose lengths lie on both sides of where a varint grows by a byte.
+_LONG_TEXTS = ("x" * 63, "x" * 64, "é" * 32, "x" * 8191, "x" * 8192)
+
+texts = st.one_of(
+    st.text(st.characters(exclude_categories=_SURROGATES, exclude_characters="\0"), max_size=20),
+    st.sampled_from(("", *_LONG_TEXTS)),
+)
+session_ids = st.one_of(
+    st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40),
+    st.sampled_from(("a", "é", "🙂" * 128, "x" * contract.MAX_SESSION_ID_BYTES)),
+)
+few_session_ids = st.sampled_from(("a", "a ", "b", "é", "e\u0301", "\uff41", "🙂"))
+"""IDs that meet again, and of which some look alike."""
+
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "string": texts,
+    "long": st.integers(*_LONG),
+    "int": st.integers(contract.MIN_INT, contract.MAX_INT),
+    "double": st.floats(allow_nan=False, allow_infinity=False),
+    "boolean": st.booleans(),
+    "timestamp": st.integers(contract.MIN_TIMESTAMP, contract.MAX_TIMESTAMP),
+}
+
+
+def events(ids: st.SearchStrategy[str] = session_ids) -> st.SearchStrategy[Event]:
+    """Valid events; a state field that is not given is absent."""
+    by_name = {field.name: _VALUES[field.type] for field in FIELDS if field.fold != "key"}
+    required = {field.name: by_name[field.name] for field in FIELDS[1:] if not field.optional}
+    optional = {field.name: by_name[field.name] for field in FIELDS if field.optional}
+    return st.fixed_dictionaries({FIELDS[0].name: ids, **required}, optional=optional)
+
+
+def good_records(
+    ids: st.SearchStrategy[str] = session_ids,
+) -> st.SearchStrategy[tuple[bytes, bytes]]:
+    """Keys and values of valid events."""
+    return events(ids).map(lambda event: (key_of(event), contract.encode(event)))
+
+
+def key_of(event: Event) -> bytes:
+    """Return the key that an event's record has."""
+    return str(event[FIELDS[0].name]).encode()
+
+
+@st.composite
+def hostile_records(draw: st.DrawFn) -> KeyAndValue:
+    """Records of which one field, or the header, is encoded as it must not be (or just may be)."""
+    event = draw(events())
+    pieces = [contract.frame(contract.current(), b"")]
+    pieces += [encoded(field, event.get(field.name)) for field in FIELDS]
+    victim = draw(st.integers(0, len(FIELDS) - 1))
+    pieces[victim + 1] = draw(_hostile(FIELDS[victim]))
+    return key_of(event), b"".join(pieces)
+
+
+@st.composite
+def mutated_records(draw: st.DrawFn) -> KeyAndValue:
+    """Records that were good before some of their bytes were damaged."""
+    (key, value), (_, other) = draw(good_records()), draw(good_records())
+    return key, mutated(value, other, draw(st.randoms(use_true_random=False)))
+
+
+@st.composite
+def wrongly_keyed_records(draw: st.DrawFn) -> KeyAndValue:
+    """Good values under the key of another, none, or nearly their own; also no value at all."""
+    key, value = draw(good_records())
+    wrong: list[KeyAndValue] = [(None, value), (b"", value), (key, None), (key, b"")]
+    wrong += [(key + b"x", value), (key[:-1], value), (key[:-1] + b"\xff", value)]
+    return draw(st.sampled_from(wrong))
+
+
+any_records: st.SearchStrategy[KeyAndValue] = st.one_of(
+    good_records(),
+    hostile_records(),
+    mutated_records(),
+    wrongly_keyed_records(),
+    st.tuples(st.binary(max_size=8), st.binary(max_size=64)),
+)
+"""Records as a topic that anyone may write to holds them."""
+
+
+@st.composite
+def logs(
+    draw: st.DrawFn, records: st.SearchStrategy[KeyAndValue] | None = None
+) -> list[StoredRecord]:
+    """A topic's records in the order in which a consumer might receive them.
+
+    Few sessions, each spread over the partitions; offsets have gaps, as after a transaction.
+    """
+    each = st.tuples(st.integers(0, 2), st.integers(1, 3), records or good_records(few_session_ids))
+    offsets = dict.fromkeys(range(3), draw(st.sampled_from((-1, 41))))
+    log = []
+    for partition, step, (key, value) in draw(st.lists(each, max_size=30)):
+        offsets[partition] += step
+        log.append(stored(partition, offsets[partition], key, value))
+    return log
+
+
+def stored(partition: int, offset: int, key: bytes | None, value: bytes | None) -> StoredRecord:
+    """Return a record of a log, with a timestamp that tells it from others."""
+    return StoredRecord(
+        partition=partition,
+        offset=offset,
+        timestamp_ms=1_700_000_000_000 + offset,
+        key=key,
+        value=value,
+    )
+
+
+def batch_of(records: Sequence[StoredRecord]) -> RecordBatch:
+    """Return records as the batch that the source hands over."""
+    return RecordBatch(
+        partitions=[record.partition for record in records],
+        offsets=[record.offset for record in records],
+        timestamps=[record.timestamp_ms for record in records],
+        keys=[record.key for record in records],
+        values=[record.value for record in records],
+    )
+
+
+def mutated(value: bytes, other: bytes, random: Random) -> bytes:
+    """Damage a value in one of the ways that disks, networks and wrong programs do.
+
+    Args:
+        value: a valid record's value.
+        other: another one's, of which parts may be spliced in.
+        random: decides.
+    """
+    place = random.randrange(len(value))
+    match random.randrange(7):
+        case 0:
+            return _flipped(value, random)
+        case 1:
+            return value[:place]
+        case 2:
+            return value[:place] + random.randbytes(random.randint(1, 4)) + value[place:]
+        case 3:
+            return value[:place] + value[place + random.randint(1, 4) :]
+        case 4:
+            return value[:place] + other[random.randrange(len(other)) :]
+        case 5:
+            return value[:place] + bytes([random.choice(_TELLING)]) + value[place + 1 :]
+        case _:
+            return value[:10] + random.randbytes(random.randrange(64))
+
+
+# The bytes around which varints, unions, booleans and UTF-8 change their meaning.
+_TELLING = (0x00, 0x01, 0x02, 0x03, 0x04, 0x7E, 0x7F, 0x80, 0x81, 0xC0, 0xED, 0xF4, 0xFE, 0xFF)
+
+
+def _flipped(value: bytes, random: Random) -> bytes:
+    damaged = bytearray(value)
+    for _ in range(random.choice((1, 1, 1, 2, 8))):
+        damaged[random.randrange(len(value))] ^= 1 << random.randrange(8)
+    return bytes(damaged)
+
+
+def encoded(field: contract.Field, value: Any) -> bytes:  # noqa: ANN401 - any Avro value
+    """Encode one field as Avro does, a null as the first branch of its union."""
+    if value is None:
+        return b"\0"
+    branch = b"\2" if field.optional else b""
+    if field.type == "string":
+        data: bytes = value.encode()
+        return branch + varint(len(data)) + data
+    if field.type == "double":
+        return branch + struct.pack("<d", value)
+    return branch + (bytes([value]) if field.type == "boolean" else varint(value))
+
+
+def varint(value: int, *, extra_bytes: int = 0) -> bytes:
+    """Encode an integer as a zigzag varint, with ``extra_bytes`` more than it needs."""
+    rest = (value << 1) if value >= 0 else (-value << 1) - 1
+    groups = [rest & 127]
+    while rest := rest >> 7:
+        groups.append(rest & 127)
+    groups += [0] * extra_bytes
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
+
+
+def _hostile(field: contract.Field) -> st.SearchStrategy[bytes]:
+    """Encodings of one field of which the reference refuses most."""
+    values = _HOSTILE_VALUES.get(field.type, _hostile_integers)
+    if not field.optional:
+        return values
+    branches = st.sampled_from((b"\1", b"\3", b"\4", b"\x7f", b"\x80\0", b"\x82\0", b"\xff\xff"))
+    good = _VALUES[field.type].map(lambda value: encoded(field, value)[1:])
+    return st.one_of(values.map(b"\2".__add__), st.tuples(branches, good).map(b"".join))
+
+
+_bounds = [
+    bound + step for bound in (*_LONG, contract.MIN_INT, contract.MAX_INT) for step in (-1, 0, 1)
+]
+_bounds += [contract.MIN_TIMESTAMP - 1, contract.MAX_TIMESTAMP + 1, -(1 << 64), 1 << 64, 1 << 70]
+_hostile_integers = st.one_of(
+    st.builds(
+        varint,
+        st.one_of(st.sampled_from(_bounds), st.integers(-1000, 1000)),
+        extra_bytes=st.integers(0, 10),
+    ),
+    st.integers(0, 12).map(lambda size: b"\x80" * size),
+    st.tuples(st.just(b"\xff" * 9), st.sampled_from((b"\0", b"\1", b"\2", b"\x7f", b"\x81"))).map(
+        b"".join
+    ),
+)
+_hostile_texts = st.one_of(
+    st.tuples(_hostile_integers, st.binary(max_size=80)).map(b"".join),
+    st.builds(
+        lambda text: varint(len(text)) + text,
+        st.one_of(
+            st.binary(min_size=1, max_size=20),
+            st.sampled_from((b"a\0b", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\x1f")),
+            st.sampled_from((b"\xc2\x85", b"x" * 513, b"\xe2\x82", b"\xef\xbf\xbf")),
+        ),
+    ),
+)
+_HOSTILE_VALUES = {
+    "string": _hostile_texts,
+    "boolean": st.binary(min_size=1, max_size=1),
+    "double": st.one_of(
+        st.binary(max_size=9),
+        st.integers(0, (1 << 52) - 1).map(lambda low: (0x7FF << 52 | low).to_bytes(8, "little")),
+    ),
+}

@@ -1,0 +1,187 @@
+"""The columnar decoder gives what the strict reference gives, on every input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sessionfold_schemas as contract
+from sessionfold_consumer.decode import Column, Events, decode
+from sessionfold_consumer.records import RecordBatch
+from tests.strategies import (
+    FIELDS,
+    KeyAndValue,
+    any_records,
+    batch_of,
+    encoded,
+    good_records,
+    hostile_records,
+    key_of,
+    stored,
+)
+
+READ = [field.name for field in FIELDS if field.fold != "none"]
+
+EVENT = {
+    "session_id": "é-1",
+    "occurred_at": 1_760_000_000_000_000,
+    "producer_id": "worker-7",
+    "sequence": 300,
+    "lost_before": 2,
+    "session_name": "Support",
+    "task": "",
+    "session_eval": -0.0,
+    "is_finished": False,
+    "started_at": -1,
+}
+
+
+@given(st.lists(any_records, max_size=12))
+def test_a_batch_is_judged_as_the_reference_judges_each_record(
+    records: list[KeyAndValue],
+) -> None:
+    """Verdict, reason and values are the reference's, whatever the neighbours are."""
+    assert by_columns(records) == [by_reference(*record) for record in records]
+
+
+@settings(max_examples=300)
+@given(hostile_records(), good_records())
+def test_a_hostile_record_does_not_spoil_its_neighbours(
+    hostile: KeyAndValue, good: KeyAndValue
+) -> None:
+    """A record that claims bytes beyond its own is refused; those before and after it stand."""
+    before, verdict, after = by_columns([good, hostile, good])
+    assert before == after == by_reference(*good)
+    assert verdict == by_reference(*hostile)
+
+
+@given(good_records())
+def test_every_good_record_is_accepted(record: tuple[bytes, bytes]) -> None:
+    """Without this, a decoder that refused everything could pass where all records are bad."""
+    assert isinstance(by_columns([record])[0], dict)
+
+
+def test_a_record_cut_in_two_is_two_bad_records() -> None:
+    """At each place: what lies right behind the cut is not read as the record's own."""
+    value = contract.encode(EVENT)
+    key = key_of(EVENT)
+    for place in range(len(value)):
+        records = [(key, value[:place]), (key, value[place:]), (key, value)]
+        first, second, third = by_columns(records)
+        assert (first, second) == (by_reference(*records[0]), by_reference(*records[1]))
+        assert isinstance(third, dict)
+        assert not isinstance(first, dict)
+
+
+def test_values_are_plain_and_canonical() -> None:
+    """-0.0 is 0.0, an empty text is a value, a time before 1970 keeps its microseconds."""
+    (found,) = by_columns([(key_of(EVENT), contract.encode(EVENT))])
+    expected = {name: EVENT[name] for name in READ if name in EVENT} | {"session_eval": 0.0}
+    assert found == {name: repr(value) for name, value in expected.items()}
+
+
+def test_every_bit_of_a_record_may_flip() -> None:
+    """One batch of all single-bit errors of one record is judged as the reference judges each."""
+    value = contract.encode(EVENT)
+    flipped = [int.from_bytes(value, "big") ^ 1 << bit for bit in range(8 * len(value))]
+    records = [(key_of(EVENT), number.to_bytes(len(value), "big")) for number in flipped]
+    verdicts = by_columns(records)
+    assert verdicts == [by_reference(*record) for record in records]
+    assert any(isinstance(verdict, dict) for verdict in verdicts)
+
+
+@pytest.mark.parametrize("size", [contract.MAX_RECORD_BYTES, contract.MAX_RECORD_BYTES + 1])
+def test_the_size_limit_is_the_references(size: int) -> None:
+    """A record of exactly the limit is read, one byte more is not."""
+    spare = size - len(contract.encode(EVENT | {"task": "x" * 100_000})) + 100_000
+    value = contract.encode(EVENT | {"task": "x" * spare})
+    assert len(value) == size
+    verdict = by_columns([(key_of(EVENT), value)])[0]
+    assert verdict == by_reference(key_of(EVENT), value)
+    assert isinstance(verdict, dict) is (size == contract.MAX_RECORD_BYTES)
+
+
+def test_a_batch_without_a_known_record_is_refused_as_a_whole() -> None:
+    """Unknown writers, registry framing and foreign bytes: no column, no event, each its reason."""
+    value = contract.encode(EVENT)
+    records: list[KeyAndValue] = [
+        (b"a", value[:2] + bytes(8) + value[10:]),
+        (b"a", b"\0" + bytes(4) + value[10:]),
+        (b"a", value[10:]),
+        (None, None),
+    ]
+    events = decode(batch(records))
+    assert (events.accepted.tolist(), events.columns) == ([], {})
+    reasons = ["unknown_schema", "not_single_object", "not_single_object", "empty_value"]
+    assert [each.reason for each in events.refused] == reasons
+
+
+def test_an_empty_batch_has_no_events() -> None:
+    """Nothing comes of nothing."""
+    assert by_columns([]) == []
+
+
+def test_a_refusal_says_where_and_why() -> None:
+    """What an operator reads is the reference's own sentence."""
+    (refused,) = decode(batch([(b"other", contract.encode(EVENT))])).refused
+    assert (refused.place, refused.reason) == (0, "key_mismatch")
+    assert refused.detail == "the record's key is 5 bytes long and other than the session ID"
+
+
+def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
+    """Values that decode but break a rule are never in a column."""
+    records = [(key_of(EVENT), with_field("session_eval", value)) for value in (float("nan"), 1.0)]
+    events = decode(batch(records))
+    assert events.columns["session_eval"].places.tolist() == [1]
+    assert [each.place for each in events.refused] == [0]
+
+
+def by_reference(key: bytes | None, value: bytes | None) -> dict[str, str] | str:
+    """Return a record's given values (as text, so that 0.0, -0.0, 0 and False differ) or reason."""
+    try:
+        _, event = contract.decode(value, key=key)
+    except contract.InvalidRecordError as error:
+        return f"{error.reason}: {error.detail}"
+    return {name: repr(event[name]) for name in READ if event[name] is not None}
+
+
+def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
+    """Return the same from the columnar decoder, for each record of one batch."""
+    events = decode(batch(records))
+    found: dict[int, dict[str, str] | str] = {place: {} for place in events.accepted.tolist()}
+    for name in READ:
+        for place, value in values(events, events.columns.get(name)):
+            event = found[place]
+            assert isinstance(event, dict)
+            event[name] = repr(value)
+    for refused in events.refused:
+        assert refused.place not in found
+        found[refused.place] = f"{refused.reason}: {refused.detail}"
+    return [found[place] for place in range(len(records))]
+
+
+def values(events: Events, column: Column | None) -> list[tuple[int, object]]:
+    """Return a column's places and values as Python objects."""
+    if column is None:
+        return []
+    places, given_values = column.places.tolist(), column.values.tolist()
+    if column.ends is not None:
+        spans = zip(given_values, column.ends.tolist(), strict=True)
+        given_values = [events.joined[start:end].decode() for start, end in spans]
+    return list(zip(places, given_values, strict=True))
+
+
+def batch(records: Sequence[KeyAndValue]) -> RecordBatch:
+    """Return records of one partition as a batch."""
+    return batch_of([stored(0, offset, *record) for offset, record in enumerate(records)])
+
+
+def with_field(name: str, value: object) -> bytes:
+    """Encode ``EVENT`` with a field that the encoder would not let through."""
+    pieces = [
+        encoded(field, value if field.name == name else EVENT.get(field.name)) for field in FIELDS
+    ]
+    return contract.frame(contract.current(), b"".join(pieces))
