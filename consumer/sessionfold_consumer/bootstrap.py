@@ -64,6 +64,17 @@ def service(
             )
 
 
+def end_offsets(settings: Settings) -> dict[int, int]:
+    """Ask the broker for the high watermark of every partition of the topic.
+
+    Raises:
+        BrokerUnreachableError: when it does not answer.
+    """
+    partitions = range(Broker(settings).partition_count(settings.topic))
+    with closing(KafkaSource(settings, "sessionfold-ends", partitions)) as source:
+        return {partition: source.watermarks(partition).high for partition in partitions}
+
+
 def default_group_id(info: StoreInfo) -> str:
     """Return the group's name that two stores never share, so that neither halves the topic."""
     return f"sessionfold-{info.store_id}"

@@ -6,7 +6,7 @@ The command line gives its options here; nothing else reads the environment.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -48,17 +48,17 @@ class Settings(BaseModel):
 
 
 def load(
-    kafka_options: tuple[str, ...] = (),
+    settings: Mapping[str, object],
+    kafka_options: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
-    **settings: object,
 ) -> Settings:
     """Build the settings.
 
     Args:
+        settings: the fields of :class:`Settings`; None is the default.
         kafka_options: ``name=value`` of librdkafka settings; they win over the environment's.
         environment: where ``SESSIONFOLD_KAFKA_…`` is looked up: the name in capitals with
             underscores for dots, as in ``SESSIONFOLD_KAFKA_SASL_PASSWORD``.
-        settings: the fields of :class:`Settings`; None is the default.
 
     Raises:
         ConfigurationError: when a value is not allowed, naming the setting and what is.

@@ -1,0 +1,196 @@
+"""What ``dev`` does once it has settings: fold in a thread, run workers, show sessions."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from ..bootstrap import Wiring, end_offsets, service
+from ..config import Settings
+from ..service import Progress
+from ..state import State
+from ..store import Selection, open_store
+from ._output import printable
+from ._table import console, sessions_table, status
+
+_REFRESH_SECONDS = 0.5
+_SHOWN_SESSIONS = 30
+_CATCH_UP_SECONDS = 20.0
+_OUTPUT_LINES_SHOWN = 10
+
+Stopping = Callable[[], bool]
+
+
+class DevSession:
+    """One run of ``dev``. Belongs to the main thread; the consumer has a thread of its own.
+
+    Args:
+        settings: where broker, topic and store are.
+        folder: for the workers' output; removed by the caller.
+        embedded: whether the broker is the embedded one.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, *, embedded: bool) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._embedded = embedded
+        self._ended = threading.Event()
+        self._ready = threading.Event()
+
+    def run(self, commands: Sequence[str], stopping: Stopping) -> int:
+        """Fold and show until told to stop, or until all workers have ended and been folded.
+
+        Returns:
+            The exit code: 0, or 1 when a worker failed.
+        """
+        with ThreadPoolExecutor(1, "sessionfold-consumer") as executor:
+            consumer = executor.submit(self._fold)
+            try:
+                self._wait_until_ready(consumer)
+                self._say_hello()
+                return self._with_workers(commands, consumer, stopping)
+            finally:
+                self._ended.set()
+                consumer.result()
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point a worker (and this program's commands) here."""
+        return {
+            "SESSIONFOLD_BOOTSTRAP_SERVERS": self._settings.bootstrap_servers,
+            "SESSIONFOLD_TOPIC": self._settings.topic,
+            "SESSIONFOLD_STORE": self._settings.store,
+        }
+
+    def _fold(self) -> None:
+        wiring = Wiring(in_group=False, embedded=self._embedded)
+        with service(self._settings, wiring, self._note_progress) as ready:
+            ready.run(self._ended.is_set)
+
+    def _note_progress(self, _: Progress) -> None:
+        self._ready.set()
+
+    def _wait_until_ready(self, consumer: Future[None]) -> None:
+        while not self._ready.wait(0.05):
+            if consumer.done():
+                consumer.result()
+
+    def _say_hello(self) -> None:
+        if self._embedded:
+            click.echo("An embedded broker, for trying out: in memory, gone when this ends.")
+        exported = " ".join(f"{k}={shlex.quote(v)}" for k, v in self.environment().items())
+        click.echo("Point any worker (and `sessionfold list`) at it, in another terminal:\n")
+        click.echo(f"  export {exported}\n")
+
+    def _with_workers(
+        self, commands: Sequence[str], consumer: Future[None], stopping: Stopping
+    ) -> int:
+        workers = [_Worker(each, self._folder, self.environment()) for each in commands]
+        try:
+            with closing(open_store(self._settings.store, read_only=True)) as store:
+                view = _View(lambda: list(store.select(Selection(limit=_SHOWN_SESSIONS))))
+                view.show_while(lambda: not (stopping() or consumer.done() or _ended(workers)))
+                if workers and not stopping():
+                    self._wait_until_folded(consumer)
+                view.show_at_end()
+        finally:
+            failed = [worker for worker in workers if worker.end() != 0]
+        for worker in failed:
+            click.echo(worker.report(), err=True)
+        return 1 if failed else 0
+
+    def _wait_until_folded(self, consumer: Future[None]) -> None:
+        ends = end_offsets(self._settings)
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        with closing(open_store(self._settings.store, read_only=True)) as store:
+            while not consumer.done() and time.monotonic() < deadline:
+                positions = store.positions()
+                if all(positions[p].next_offset >= end for p, end in ends.items()):
+                    return
+                time.sleep(0.05)
+
+
+class _Worker:
+    """A worker's process; what it prints is kept for the case that it fails."""
+
+    def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
+        self.command = command
+        self._output: IO[bytes] = (folder / f"worker-{id(self)}.log").open("w+b")
+        self.process = subprocess.Popen(
+            shlex.split(command),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def end(self) -> int:
+        """Stop the worker if it still runs, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait()
+
+    def report(self) -> str:
+        """Return what it printed last."""
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").splitlines()[-_OUTPUT_LINES_SHOWN:]
+        output = "".join(f"\n  {printable(line)}" for line in lines)
+        return f"`{self.command}` ended with exit code {self.process.returncode}:{output}"
+
+
+def _ended(workers: Sequence[_Worker]) -> bool:
+    return bool(workers) and all(worker.process.poll() is not None for worker in workers)
+
+
+class _View:
+    """Shows sessions while they change: a table that renews itself on a terminal, else lines."""
+
+    def __init__(self, read: Callable[[], list[State]]) -> None:
+        self._read = read
+        self._console = console()
+        self._shown: dict[tuple[str, int], int] = {}
+
+    def show_while(self, going_on: Callable[[], bool]) -> None:
+        """Show until ``going_on`` is false."""
+        if not self._console.is_terminal:
+            while going_on():
+                self._print_changes()
+                time.sleep(_REFRESH_SECONDS)
+            self._print_changes()
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while going_on():
+                live.update(self._table(), refresh=True)
+                time.sleep(_REFRESH_SECONDS)
+
+    def show_at_end(self) -> None:
+        """Print the sessions as they are now."""
+        if not self._console.is_terminal:
+            self._print_changes()
+            self._console.print()
+        self._console.print(self._table())
+
+    def _table(self) -> Table:
+        return sessions_table(self._read(), time.time_ns() // 1000)
+
+    def _print_changes(self) -> None:
+        for state in reversed(self._read()):
+            key = (state["session_id"], state["partition"])
+            if self._shown.get(key) == state["last_offset"]:
+                continue
+            self._shown[key] = state["last_offset"]
+            name = printable(state["session_name"] or state["session_id"])
+            task = printable(state["task"] or "-")
+            score = "" if state["session_eval"] is None else f" eval {state['session_eval']:g}"
+            self._console.print(f"{name}: {task}{score} [{status(state)}]")

@@ -1,0 +1,86 @@
+"""How state looks: as JSON for programs, as text for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import click
+
+from sessionfold_schemas import current
+
+from ..state import State, public_columns, state_columns
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON_LAST = ("partition", "first_offset", "last_offset", "event_count")
+
+
+def iso(microseconds: int) -> str:
+    """Return a time in UTC as ISO 8601 with microseconds."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def json_state(state: State) -> dict[str, Any]:
+    """Return a state as JSON values: the contract's fields, then the fold's own; times in ISO."""
+    return {name: _json_value(name, state[name]) for name in _json_names()}
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Print one JSON value, for people who read it, too."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_array(values: Iterable[Any]) -> None:
+    """Print one JSON array, an element a line, without holding all of it."""
+    separator = "["
+    for value in values:
+        click.echo(separator + json.dumps(value, ensure_ascii=False))
+        separator = ","
+    click.echo("]" if separator == "," else "[]")
+
+
+def printable(text: str) -> str:
+    """Return a text without what moves a terminal's cursor, colours or reading direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def human(name: str, value: Any) -> str:  # noqa: ANN401 - a state value
+    """Return a state's value as people read it; a dash for what was never given."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in _timestamps():
+        return iso(value)
+    return printable(str(value))
+
+
+def age(microseconds: int, now_microseconds: int) -> str:
+    """Return how long ago a moment was, in a unit that fits: ``45s``, ``12m``, ``3h``, ``9d``."""
+    seconds = max(0, (now_microseconds - microseconds) // 1_000_000)
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+@cache
+def _json_names() -> tuple[str, ...]:
+    first = [current().key.name, *(field.name for field in current().state_fields)]
+    rest = [name for name in public_columns() if name not in first and name not in _JSON_LAST]
+    return (*first, *rest, *_JSON_LAST)
+
+
+@cache
+def _timestamps() -> frozenset[str]:
+    return frozenset(column.name for column in state_columns() if column.type == "timestamp")
+
+
+def _json_value(name: str, value: Any) -> Any:  # noqa: ANN401 - a state value
+    return iso(value) if value is not None and name in _timestamps() else value

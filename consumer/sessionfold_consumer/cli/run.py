@@ -1,0 +1,87 @@
+"""``sessionfold run``: the service."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from ..config import load
+from . import _options
+from ._logging import show_info
+from ._progress import progress_reporter
+
+
+@click.command("run")
+@click.option(
+    "--until-caught-up",
+    is_flag=True,
+    help="Take all partitions without joining a group, fold up to the present end, and exit.",
+)
+@click.option(
+    "--group-id",
+    envvar="SESSIONFOLD_GROUP_ID",
+    show_envvar=True,
+    help="The consumer group. By default one of the store's own, so that no two stores share one.",
+)
+@click.option(
+    "--group-protocol",
+    type=click.Choice(["classic", "consumer"]),
+    default="classic",
+    show_default=True,
+    envvar="SESSIONFOLD_GROUP_PROTOCOL",
+    show_envvar=True,
+    help="Kafka's group protocol; consumer is KIP-848, for brokers from 4.0 on.",
+)
+@click.option(
+    "--batch-records",
+    type=click.IntRange(1, 1_000_000),
+    default=50_000,
+    show_default=True,
+    envvar="SESSIONFOLD_BATCH_RECORDS",
+    show_envvar=True,
+    help="The most records in one transaction.",
+)
+@_options.broker_options
+@_options.store
+def command(
+    until_caught_up: bool,
+    kafka_options: tuple[str, ...],
+    **options: object,
+) -> None:
+    """Fold the topic's events into the store.
+
+    Runs until SIGTERM or Ctrl+C, which end it after the batch in hand; a second one ends it at
+    once. However it ends, the store is right, and the next run goes on from there.
+    """
+    settings = load(options, kafka_options)
+    show_info()
+    from ..bootstrap import Wiring, service
+
+    wiring = Wiring(in_group=not until_caught_up, to_present_end=until_caught_up)
+    with (
+        stop_signals() as stopping,
+        progress_reporter() as report,
+        service(settings, wiring, report) as ready,
+    ):
+        report.finish(ready.run(stopping))
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Let the first SIGTERM or SIGINT ask for a stop, and the second end the process."""
+    stopped = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        stopped.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    previous = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""``sessionfold show``: one session's state."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import click
+
+from sessionfold_schemas import current
+
+from ..errors import NotFoundError
+from ..state import State
+from ..store import open_store
+from . import _options
+from ._output import human, json_state, print_json, printable
+
+
+@click.command("show")
+@click.argument("session_id")
+@_options.as_json
+@_options.store
+def command(session_id: str, as_json: bool, store: str) -> None:
+    """Show the state of one session, and which record set each field."""
+    with closing(open_store(store, read_only=True)) as opened:
+        states = opened.get(session_id)
+    if not states:
+        raise NotFoundError("session", printable(session_id), store)
+    newest = max(states, key=lambda state: int(state["last_occurred_at"]))
+    if len(states) > 1:
+        partitions = ", ".join(str(state["partition"]) for state in states)
+        click.echo(
+            f"sessionfold: this session's events lie in the partitions {partitions}; shown is the "
+            "one with the last event; make all writers use the same partitioner (murmur2)",
+            err=True,
+        )
+    if as_json:
+        print_json(json_state(newest))
+    else:
+        click.echo("\n".join(_lines(newest)))
+
+
+def _lines(state: State) -> list[str]:
+    rows: list[tuple[str, Any, str]] = [(current().key.name, state[current().key.name], "")]
+    for field in current().state_fields:
+        offset = state[f"{field.name}_offset"]
+        origin = "" if offset is None else f"set by {state['partition']}:{offset}"
+        rows.append((field.name, state[field.name], origin))
+    own = ("first_occurred_at", "last_occurred_at", "lost_before", "event_count", "partition",
+           "first_offset", "last_offset")  # fmt: skip
+    rows += [(name, state[name], "") for name in own]
+    return [f"{name:<21} {human(name, value)}{_aside(origin)}" for name, value, origin in rows]
+
+
+def _aside(origin: str) -> str:
+    return click.style(f"  ({origin})", dim=True) if origin else ""

@@ -1,0 +1,75 @@
+"""``sessionfold topic``: create the topic as it should be, and see whether it still is."""
+
+from __future__ import annotations
+
+import click
+
+from ..broker import Broker
+from ..config import load
+from ..topic import DEFAULT_PARTITIONS, TopicDescription, deviations, wanted_settings
+from . import _options
+
+
+@click.group("topic")
+def command() -> None:
+    """Create and check the topic of the events."""
+
+
+@command.command("create")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    default=DEFAULT_PARTITIONS,
+    show_default=True,
+    help="Their number bounds how many services share the work. It cannot be changed later: "
+    "sessions would move between partitions.",
+)
+@click.option(
+    "--replication-factor",
+    type=click.IntRange(-1, 1000),
+    default=-1,
+    help="Copies of each event; -1, the default, is the cluster's own default.",
+)
+@_options.broker_options
+def create(
+    partitions: int,
+    replication_factor: int,
+    bootstrap_servers: str,
+    topic: str,
+    kafka_options: tuple[str, ...],
+) -> None:
+    """Create the topic with the settings that events need."""
+    settings = load({"bootstrap_servers": bootstrap_servers, "topic": topic}, kafka_options)
+    Broker(settings).create(topic, partitions, replication_factor)
+    click.echo(f"created the topic {topic} with {partitions} partitions:")
+    for name, value in wanted_settings(replication_factor).items():
+        click.echo(f"  {name}={value}")
+
+
+@command.command("check")
+@_options.broker_options
+def check(bootstrap_servers: str, topic: str, kafka_options: tuple[str, ...]) -> None:
+    """Say what is not as it should be, and why it matters.
+
+    Exits with 8 when a setting destroys events, else with 0.
+    """
+    settings = load({"bootstrap_servers": bootstrap_servers, "topic": topic}, kafka_options)
+    description = Broker(settings).describe(topic)
+    click.echo(
+        f"{topic}: {description.partition_count} partitions, "
+        f"replication factor {description.replication_factor}, id {description.topic_id}"
+    )
+    print_deviations(description)
+    from ..bootstrap import refuse_destructive
+
+    refuse_destructive(description)
+
+
+def print_deviations(description: TopicDescription) -> None:
+    """Print a line for each deviation, or that there is none."""
+    found = deviations(description)
+    for each in found:
+        word = "WRONG" if each.destroys_events else "note"
+        click.echo(f"  {word}: {each.setting} is {each.found}, should be {each.wanted}: {each.why}")
+    if not found:
+        click.echo("  all settings are as they should be")
