@@ -15,20 +15,29 @@ package does nothing else: no thread, no connection, no handler.
 import logging as _logging
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from ._calls import (
+from ._aliases import (
+    aend_session,
+    aupdate_session,
+    clear_state,
+    create_session,
+    get_session,
+)
+from ._blocks import (
     bind_session,
     bind_session_async,
     clear_active_session,
-    configure,
-    end_session,
-    flush,
-    get_session_id,
-    init,
     run_in_session,
     run_session,
     session,
     session_async,
     set_active_session,
+)
+from ._calls import (
+    configure,
+    end_session,
+    flush,
+    get_session_id,
+    init,
     shutdown,
     stats,
     update_session,
@@ -64,13 +73,18 @@ __all__ = [
     "NotInitializedError",
     "SessionfoldError",
     "Stats",
+    "aend_session",
+    "aupdate_session",
     "bind_session",
     "bind_session_async",
     "clear_active_session",
+    "clear_state",
     "configure",
+    "create_session",
     "current_session_id",
     "end_session",
     "flush",
+    "get_session",
     "get_session_id",
     "init",
     "run_in_session",

@@ -68,7 +68,7 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
         if name != "kafka" and PREFIX + name.upper() in environment
     }
     values |= {name: value for name, value in settings.items() if value is not None}
-    values["kafka"] = _kafka_environment(environment) | dict(settings.get("kafka") or {})
+    values["kafka"] = _kafka_environment(environment) | _texts(settings.get("kafka") or {})
     try:
         return Configuration(**values)
     except ValidationError as error:
@@ -83,7 +83,16 @@ def _kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _texts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write numbers and truths as librdkafka reads them."""
+    return {
+        name: str(value).lower() if isinstance(value, bool | int | float) else value
+        for name, value in settings.items()
+    }
+
+
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     setting = ".".join(str(part) for part in first["loc"])
-    return f"the setting {setting} (or {PREFIX}{setting.upper()}) is not usable: {first['msg']}"
+    variable = PREFIX + setting.upper().replace(".", "_")
+    return f"the setting {setting} (or {variable}) is not usable: {first['msg']}"

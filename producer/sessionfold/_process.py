@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ from .errors import ClosedError, ConfigurationError
 
 if TYPE_CHECKING:
     from ._client import Client
+    from ._session import Session
 
 _lock = threading.RLock()
 existing: Client | None = None
 """This process's client; None when nothing has needed one yet, or it was closed."""
 
-_shut_down = False
+_closed: Client | None = None
 _parents: list[Client] = []
 
 
@@ -32,13 +33,25 @@ def client() -> Client:
     return existing or _make_client()
 
 
+def last() -> Client | None:
+    """Return this process's client, also a closed one; None when nothing has needed one."""
+    return existing or _closed
+
+
+def open_sessions() -> Mapping[str, Session]:
+    """Return the sessions begun (here or before a fork) and not ended, without making a client."""
+    if existing is None and _parents:
+        return _parents[-1].open_sessions
+    return existing.open_sessions if existing is not None else {}
+
+
 def configure(make: Callable[[], Client]) -> None:
     """Make this process's client with ``make``.
 
     Raises:
         ConfigurationError: when there is one already.
     """
-    global existing, _shut_down
+    global existing, _closed
     with _lock:
         if existing is not None:
             raise ConfigurationError(
@@ -46,16 +59,26 @@ def configure(make: Callable[[], Client]) -> None:
             )
         _prepare_process()
         existing = make()
-        _shut_down = False
+        _closed = None
 
 
 def close(timeout_seconds: float) -> None:
     """Close this process's client, if there is one; later calls raise."""
-    global existing, _shut_down
+    global existing, _closed
     with _lock:
-        closing, existing, _shut_down = existing, None, True
-    if closing is not None:
-        closing.close(timeout_seconds)
+        closing = existing
+        if closing is None:
+            return
+        existing, _closed = None, closing
+    closing.close(timeout_seconds)
+
+
+def forget() -> None:
+    """Let the next call make a new client, as if there had been none."""
+    global _closed
+    with _lock:
+        _closed = None
+        _parents.clear()
 
 
 def swap(replacement: Client | None) -> Client | None:
@@ -68,7 +91,7 @@ def swap(replacement: Client | None) -> Client | None:
 
 def _make_client() -> Client:
     with _lock:
-        if _shut_down:
+        if _closed is not None:
             raise ClosedError
         if existing is None:
             configure(_from_parent if _parents else _from_environment)
@@ -88,7 +111,7 @@ def _from_parent() -> Client:
 
     parent = _parents[-1]
     child = Client(parent.configuration, parent.make_publisher)
-    child.open_sessions.update(parent.open_sessions)
+    child.inherit(parent.open_sessions)
     return child
 
 

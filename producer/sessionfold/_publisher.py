@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ._config import Configuration
 from .errors import ConfigurationError
@@ -46,10 +46,14 @@ _BY_PARTITIONER = -1
 _LOG_LINES = 5
 _LOG_PERIOD_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_CLOSE_SECONDS = 2.0
 
 
-class QueueFullError(Exception):
-    """Raised by :meth:`Publisher.publish` when no more events can wait for the broker."""
+QUEUE_IS_FULL = "the queue is full"
+
+
+class NotTakenError(Exception):
+    """Raised by :meth:`Publisher.publish` when it did not take the event; says why in a clause."""
 
 
 class Publisher(Protocol):
@@ -63,7 +67,8 @@ class Publisher(Protocol):
         """Queue one event without waiting.
 
         Raises:
-            QueueFullError: when the queue is full; the event was not taken.
+            NotTakenError: when the queue is full, or the client can publish no more; there will be
+                no report on the event.
         """
 
     def close(self) -> None:
@@ -82,10 +87,8 @@ class KafkaPublisher:
         self._closed = threading.Event()
         try:
             self._producer = Producer(_settings(configuration), logger=_client_logger())
-        except KafkaException as error:
-            raise ConfigurationError(
-                f"the Kafka client refuses its settings: {error.args[0].str()}"
-            ) from None
+        except (KafkaException, TypeError, ValueError) as error:
+            raise ConfigurationError(_refusal(error, configuration)) from None
         self._produce = partial(self._producer.produce, self._topic)
         self._poller = threading.Thread(target=self._poll, name="sessionfold-poll", daemon=True)
         self._poller.start()
@@ -95,21 +98,33 @@ class KafkaPublisher:
         try:
             self._produce(value, key, _BY_PARTITIONER, on_delivery)
         except BufferError:
-            raise QueueFullError from None
+            raise NotTakenError(QUEUE_IS_FULL) from None
+        except KafkaException as error:
+            raise NotTakenError(_sentence(error)) from error
 
     def close(self) -> None:
         """Stop at once; see :class:`Publisher`."""
         self._closed.set()
         if self._poller is not threading.current_thread():
-            self._poller.join(timeout=2.0)
+            self._poller.join(_CLOSE_SECONDS)
         self._producer.purge()
-        self._producer.poll(0)
+        ends = time.monotonic() + _CLOSE_SECONDS
+        while len(self._producer) and time.monotonic() < ends:
+            self._poll_once(_POLL_SECONDS)
         self._on_reports()
 
     def _poll(self) -> None:
         while not self._closed.is_set():
-            self._producer.poll(_POLL_SECONDS)
+            self._poll_once(_POLL_SECONDS)
             self._on_reports()
+
+    def _poll_once(self, timeout_seconds: float) -> None:
+        try:
+            self._producer.poll(timeout_seconds)
+        except KafkaException as error:
+            # Fatal: the client takes no more events, which publish() says for each.
+            _client_logger().error("the Kafka client has failed: %s", _sentence(error))
+            self._closed.wait(timeout_seconds)
 
 
 def _settings(configuration: Configuration) -> dict[str, object]:
@@ -127,6 +142,19 @@ def _settings(configuration: Configuration) -> dict[str, object]:
         "queue.buffering.max.kbytes": configuration.queue_kilobytes,
         **configuration.kafka_settings(),
     }
+
+
+def _refusal(error: Exception, configuration: Configuration) -> str:
+    """Say why the client did not start; never with a setting's value, which may be a secret."""
+    sentence = _sentence(error)
+    for value in configuration.kafka_settings().values():
+        sentence = sentence.replace(f'"{value}"', "(not shown)")
+    return f"the Kafka client refuses its settings: {sentence}"
+
+
+def _sentence(error: Exception) -> str:
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
 
 
 class RateLimit(logging.Filter):

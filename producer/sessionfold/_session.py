@@ -1,16 +1,17 @@
 """Which session a call belongs to.
 
-The context variable holds the current session's ID as a ``str`` that knows its :class:`Session`.
-So a context that still names an ended session can tell that it ended, however long ago, and nothing
-has to remember every session that ever was.
+The context variable holds the current session's ID as a ``str`` that knows its :class:`Session` and
+what it is nested in. So a context that still names an ended session can tell that it ended, however
+long ago, and nothing has to remember every session that ever was.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 from sessionfold_schemas import event_prefix, session_id_problem
@@ -32,41 +33,41 @@ class Session:
     """
 
     __slots__ = (
-        "accepted", "auto_end", "client", "ended", "has_verdict", "id", "in_task", "key", "lost",
-        "mask", "outer", "pid", "prefix", "settled",
+        "__weakref__", "accepted", "auto_end", "client", "ended", "has_verdict", "id", "in_task",
+        "key", "lost", "mask", "pid", "prefix", "settled",
     )  # fmt: skip
 
     def __init__(self, session_id: str) -> None:
-        self.id = CurrentSession(session_id)
-        self.id.session = self
+        self.id = session_id
         self.key = session_id.encode()
         self.prefix = event_prefix(session_id)
-        self.outer: str | None = None
         self.mask: Mask | None = None
         self.auto_end = False
         self.has_verdict = False
         self.ended = False
         self.in_task = _in_task()
         self.pid = os.getpid()
-        self.client: Client = None  # type: ignore[assignment] # set before the first event
+        self.client: Client = None  # type: ignore[assignment] # set before each event
         self.accepted = 0
         self.settled = 0
         self.lost = 0
 
     def on_delivery(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
         """Take the delivery report of one of this session's events."""
-        self.settled += 1
         if error is None:
             self.client.reported_delivered += 1
         else:
             self.client.delivery_failed(self, error, record)
+        # Last: who waits for it reads the other counters then.
+        self.settled += 1
 
 
 class CurrentSession(str):
-    """A session ID, as the context variable holds it, with its session."""
+    """A session ID as the context variable holds it: with its session and what it is nested in."""
 
-    __slots__ = ("session",)
+    __slots__ = ("outer", "session")
     session: Session
+    outer: str | None
 
 
 class _Unset(str):
@@ -76,7 +77,7 @@ class _Unset(str):
 _UNSET = _Unset()
 
 current_session_id: ContextVar[str | None] = ContextVar("current_session_id", default=None)
-"""The current session's ID. A plain ``str`` set by hand binds like :func:`bind_session`."""
+"""The current session's ID. A plain ``str`` set by hand binds like ``bind_session``."""
 
 
 def checked_id(session_id: object) -> str:
@@ -94,51 +95,113 @@ def checked_id(session_id: object) -> str:
     return str.__str__(session_id)
 
 
-def resolve(open_sessions: dict[str, Session], known: Callable[[str], Session]) -> Session:
-    """Return the session that is current here.
+def resolve(open_sessions: Mapping[str, Session]) -> Session | str:
+    """Return the session that is current here, or its ID when that was set by hand.
 
     First the context variable (if its session has ended, the one it was nested in); then, in a
     thread whose context never had one, the process's one open session.
 
     Args:
         open_sessions: the sessions begun in this process and not ended, by ID.
-        known: finds or makes the session of an ID that was set by hand.
 
     Raises:
         NoActiveSessionError: when there is none, or several and none bound. It never guesses.
     """
     current = current_session_id.get(_UNSET)
-    if type(current) is CurrentSession and not current.session.ended:
-        return current.session
     if current is _UNSET:
         return _only_session(open_sessions)
-    inner = current
-    while type(current) is CurrentSession and current.session.ended:
-        current = current.session.outer
-    if current is None:
+    found = _nearest_open(current)
+    if found is None:
+        reason = "it was cleared" if current is None else "the current one has ended"
         raise NoActiveSessionError(
-            "no session is active here: "
-            + _nothing_bound(inner)
-            + "; call init() or bind_session()"
+            f"no session is active here: {reason}; call init() or bind_session()"
         )
-    return current.session if type(current) is CurrentSession else known(checked_id(current))
+    return found.session if type(found) is CurrentSession else checked_id(found)
 
 
-def enclosing() -> str | None:
-    """Return what a session begun now is nested in: the nearest current one that is still open."""
-    current = current_session_id.get()
-    while type(current) is CurrentSession and current.session.ended:
-        current = current.session.outer
-    return current
+def nest(session: Session) -> None:
+    """Make ``session`` current here; when it ends, what is current now is current again."""
+    outer = _nearest_open(current_session_id.get())
+    if session.accepted:
+        outer = _without(session, outer)
+    _set(session, outer)
+
+
+def bind(session: Session) -> None:
+    """Make ``session`` current here; when it ends, nothing is.
+
+    An ended session is bound by its plain ID, which says: on purpose.
+    """
+    if session.ended:
+        current_session_id.set(session.id)
+    else:
+        _set(session, None)
 
 
 def leave(session: Session) -> None:
-    """Make the outer session current where ``session`` is."""
-    if current_session_id.get() == session.id:
-        current_session_id.set(enclosing())
+    """After ``session`` has ended, make the outer one current where it was current."""
+    current = current_session_id.get()
+    if current == session.id:
+        outer = current.outer if type(current) is CurrentSession else None
+        current_session_id.set(_nearest_open(outer))
 
 
-def _only_session(open_sessions: dict[str, Session]) -> Session:
+@contextmanager
+def restored() -> Iterator[None]:
+    """After the block make current what is current now; also nothing, and also *never any*."""
+    token = current_session_id.set(current_session_id.get())
+    try:
+        yield
+    finally:
+        _restore(token)
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Run the block as in a context that never had a session, and restore what was current."""
+    token = current_session_id.set(_UNSET)
+    try:
+        yield
+    finally:
+        _restore(token)
+
+
+def _restore(token: Token[str | None]) -> None:
+    try:
+        current_session_id.reset(token)
+    except ValueError:
+        # An async generator that is closed from another context leaves that one as it is.
+        return
+
+
+def _set(session: Session, outer: str | None) -> None:
+    current = CurrentSession(session.id)
+    current.session = session
+    current.outer = outer
+    current_session_id.set(current)
+
+
+def _nearest_open(current: str | None) -> str | None:
+    while type(current) is CurrentSession and current.session.ended:
+        current = current.outer
+    return None if current is _UNSET else current
+
+
+def _without(session: Session, current: str | None) -> str | None:
+    """Return the nesting ``current`` without ``session``: begun again, it is the innermost only."""
+    kept: list[CurrentSession] = []
+    while type(current) is CurrentSession:
+        if current.session is not session:
+            kept.append(current)
+        current = current.outer
+    for each in reversed(kept):
+        copy = CurrentSession(each)
+        copy.session, copy.outer = each.session, current
+        current = copy
+    return current
+
+
+def _only_session(open_sessions: Mapping[str, Session]) -> Session:
     sessions = list(open_sessions.values())
     if not sessions:
         raise NoActiveSessionError("no session is active: call init() first")
@@ -153,10 +216,6 @@ def _only_session(open_sessions: dict[str, Session]) -> Session:
             "wrap the work in bind_session(session_id) or pass session_id="
         )
     return sessions[0]
-
-
-def _nothing_bound(current: str | None) -> str:
-    return "it was cleared" if current is None else "the current one has ended"
 
 
 def _in_task() -> bool:

@@ -94,11 +94,12 @@ def _convert_number(field: str, value: Any) -> float:  # noqa: ANN401 - a caller
     from pydantic import ValidationError
 
     accepted = "accepted are finite numbers: float, int, a numeric string, a numpy number"
-    if isinstance(value, bool) or _is_numpy_bool(value):
+    # Beyond what is documented, pydantic accepts bytes, and numpy arrays of one number.
+    if isinstance(value, bool | bytes) or _is_numpy_bool(value) or _is_array(value):
         raise InvalidFieldError(field, f"is {_kind(value)}; {accepted}")
     try:
         return float(_number_adapter().validate_python(value)) + 0.0
-    except (ValidationError, OverflowError):
+    except ValidationError:
         problem = "a number that is not finite" if isinstance(value, float) else _kind(value)
         raise InvalidFieldError(field, f"is {problem}; {accepted}") from None
 
@@ -113,6 +114,10 @@ def _number_adapter() -> Any:  # noqa: ANN401 - pydantic is not imported at modu
 def _is_numpy_bool(value: object) -> bool:
     kind = type(value)
     return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
+
+
+def _is_array(value: object) -> bool:
+    return bool(getattr(value, "ndim", 0))
 
 
 def _kind(value: object) -> str:

@@ -18,8 +18,8 @@ from sessionfold_schemas import decode
 from . import _process
 from ._client import Client
 from ._config import Configuration, load
-from ._publisher import OnDelivery, QueueFullError
-from ._session import current_session_id
+from ._publisher import QUEUE_IS_FULL, NotTakenError, OnDelivery
+from ._session import untouched
 
 __all__ = ["Events", "MemoryPublisher", "MemoryRecord", "record"]
 
@@ -57,10 +57,10 @@ class MemoryPublisher:
         """Keep one record.
 
         Raises:
-            QueueFullError: when ``capacity`` records are kept.
+            NotTakenError: when ``capacity`` records are kept.
         """
         if self._capacity is not None and len(self.records) >= self._capacity:
-            raise QueueFullError
+            raise NotTakenError(QUEUE_IS_FULL)
         kept = MemoryRecord(key, value)
         self.records.append(kept)
         on_delivery(None, kept)
@@ -100,14 +100,13 @@ def record(**settings: Any) -> Iterator[Events]:  # noqa: ANN401 - see Configura
         made.append(MemoryPublisher(on_reports))
         return made[0]
 
-    previous = _process.swap(Client(load({}, **settings), make))
-    outer = current_session_id.get()
-    current_session_id.set(None)
-    try:
-        yield Events(made[0])
-    finally:
-        current_session_id.set(outer)
-        _process.swap(previous)
+    client = Client(load({}, **settings), make)
+    with untouched():
+        previous = _process.swap(client)
+        try:
+            yield Events(made[0])
+        finally:
+            _process.swap(previous)
 
 
 def _event(kept: MemoryRecord) -> dict[str, Any]:
