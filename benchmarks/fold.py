@@ -1,0 +1,134 @@
+"""The consumer beside a bare ``consume()`` loop over the same topic, in one run.
+
+``python -m benchmarks.fold`` starts a real broker, fills a topic, then reads it in turns: by a loop
+that only consumes, and by ``sessionfold run --until-caught-up`` into a fresh SQLite file. Each is a
+process of its own; its peak memory and processor time are the operating system's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.workload import Workload, fill
+from tests.services.kafka import KafkaBroker, kafka_available
+from tests.services.topics import create_topic, unique_topic_name
+
+_ROOT = Path(__file__).parents[1]
+_MEBI = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One reading of the whole topic by one process."""
+
+    records_per_second: float
+    """From the program's own first contact to its end, without Python's start."""
+    cpu_microseconds: float
+    """Processor time per record, the whole process."""
+    peak_mebibytes: float
+
+
+def main() -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fold", description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--sessions", type=int, default=90_000)
+    parser.add_argument("--partitions", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    missing = kafka_available()
+    if missing is not None:
+        print(missing, file=sys.stderr)
+        return 1
+    workload = Workload(events=given.events, sessions=given.sessions)
+    with KafkaBroker.start(heap_megabytes=1024) as broker:
+        topic = unique_topic_name("bench")
+        create_topic(broker, topic, given.partitions)
+        size = fill(broker.bootstrap_servers, topic, workload)
+        print(
+            f"{given.events:,} events of {given.sessions:,} sessions, "
+            f"{size / given.events:.0f} bytes each, {given.partitions} partitions"
+        )
+        rounds = [_round(broker.bootstrap_servers, topic, workload) for _ in range(given.rounds)]
+    figures = _report(rounds)
+    if given.json is not None:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def _round(servers: str, topic: str, workload: Workload) -> dict[str, Measured]:
+    bare = [sys.executable, "-m", "benchmarks.bare_consume", servers, topic, str(workload.events)]
+    with tempfile.TemporaryDirectory(prefix="sessionfold-bench-") as folder:
+        database = Path(folder, "sessions.db")
+        fold = [
+            sys.executable, "-m", "benchmarks.timed_run", servers, topic, f"sqlite:///{database}",
+        ]  # fmt: skip
+        measured = {
+            "bare consume()": _measure(bare, workload.events),
+            "sessionfold run": _measure(fold, workload.events),
+        }
+        _check(database, workload)
+    return measured
+
+
+def _measure(command: Sequence[str], records: int) -> Measured:
+    """Run a program that prints the seconds it took, and take its books from the system."""
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}")
+    return Measured(
+        records_per_second=records / float(output.split()[-1]),
+        cpu_microseconds=(usage.ru_utime + usage.ru_stime) / records * 1e6,
+        peak_mebibytes=usage.ru_maxrss * 1024 / _MEBI,
+    )
+
+
+def _check(database: Path, workload: Workload) -> None:
+    """A fast wrong answer is worth nothing."""
+    query = "SELECT count(*), sum(event_count) FROM session_state"
+    connection = sqlite3.connect(database)
+    found = connection.execute(query).fetchone()
+    connection.close()
+    if found != (workload.sessions, workload.events):
+        raise RuntimeError(f"the store has (sessions, events) {found}, not the workload's")
+
+
+def _report(rounds: Sequence[dict[str, Measured]]) -> dict[str, object]:
+    """Print one table of medians, and each round's ratio; return all of it."""
+    names = list(rounds[0])
+    yardstick = names[0]
+    print(f"{'':<18}{'records/s':>12}{'ratio':>8}{'CPU µs/record':>16}{'peak MiB':>10}")
+    for name in names:
+        rate = statistics.median(each[name].records_per_second for each in rounds)
+        ratio = statistics.median(_ratio(each, name, yardstick) for each in rounds)
+        cpu = statistics.median(each[name].cpu_microseconds for each in rounds)
+        peak = max(each[name].peak_mebibytes for each in rounds)
+        print(f"{name:<18}{rate:>12,.0f}{ratio:>8.2f}{cpu:>16.2f}{peak:>10.0f}")
+    return {
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rounds": [{name: asdict(each[name]) for name in names} for each in rounds],
+    }
+
+
+def _ratio(measured: dict[str, Measured], name: str, yardstick: str) -> float:
+    return measured[name].records_per_second / measured[yardstick].records_per_second
+
+
+if __name__ == "__main__":
+    sys.exit(main())
