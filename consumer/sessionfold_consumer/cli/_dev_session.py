@@ -21,7 +21,7 @@ from ..bootstrap import Wiring, end_offsets, service
 from ..config import Settings
 from ..service import Progress
 from ..state import State
-from ..store import Selection, open_store
+from ..store import Selection, SessionStore, open_store
 from ._output import printable
 from ._table import console, sessions_table, status
 
@@ -99,7 +99,7 @@ class DevSession:
         workers = [_Worker(each, self._folder, self.environment()) for each in commands]
         try:
             with closing(open_store(self._settings.store, read_only=True)) as store:
-                view = _View(lambda: list(store.select(Selection(limit=_SHOWN_SESSIONS))))
+                view = _View(lambda: _in_order_of_start(store))
                 view.show_while(lambda: not (stopping() or consumer.done() or _ended(workers)))
                 if workers and not stopping():
                     self._wait_until_folded(consumer)
@@ -153,6 +153,12 @@ def _ended(workers: Sequence[_Worker]) -> bool:
     return bool(workers) and all(worker.process.poll() is not None for worker in workers)
 
 
+def _in_order_of_start(store: SessionStore) -> list[State]:
+    """Return the sessions last heard of, in an order in which none changes its place."""
+    states = store.select(Selection(limit=_SHOWN_SESSIONS))
+    return sorted(states, key=lambda state: (state["first_occurred_at"], state["session_id"]))
+
+
 class _View:
     """Shows sessions while they change: a table that renews itself on a terminal, else lines."""
 
@@ -185,7 +191,7 @@ class _View:
         return sessions_table(self._read(), time.time_ns() // 1000)
 
     def _print_changes(self) -> None:
-        for state in reversed(self._read()):
+        for state in self._read():
             key = (state["session_id"], state["partition"])
             if self._shown.get(key) == state["last_offset"]:
                 continue
