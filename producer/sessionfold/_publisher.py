@@ -86,7 +86,7 @@ class KafkaPublisher:
         self._on_reports = on_reports
         self._closed = threading.Event()
         try:
-            self._producer = Producer(_settings(configuration), logger=_client_logger())
+            self._producer = Producer(client_settings(configuration), logger=_client_logger())
         except (KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(_refusal(error, configuration)) from None
         self._produce = partial(self._producer.produce, self._topic)
@@ -127,7 +127,8 @@ class KafkaPublisher:
             self._closed.wait(timeout_seconds)
 
 
-def _settings(configuration: Configuration) -> dict[str, object]:
+def client_settings(configuration: Configuration) -> dict[str, object]:
+    """Return the settings of the Kafka client: the SDK's own, then the further ones over them."""
     return {
         "bootstrap.servers": configuration.bootstrap_servers,
         "client.id": "sessionfold",

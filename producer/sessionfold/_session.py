@@ -112,9 +112,9 @@ def resolve(open_sessions: Mapping[str, Session]) -> Session | str:
         return _only_session(open_sessions)
     found = _nearest_open(current)
     if found is None:
-        reason = "it was cleared" if current is None else "the current one has ended"
         raise NoActiveSessionError(
-            f"no session is active here: {reason}; call init() or bind_session()"
+            "no session is active here: the last one has ended or was cleared; "
+            "call init() or bind_session()"
         )
     return found.session if type(found) is CurrentSession else checked_id(found)
 
