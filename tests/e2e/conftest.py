@@ -7,9 +7,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.services.kafka import Broker
 
 ROOT = Path(__file__).parents[2]
 SESSIONFOLD = str(Path(sys.executable).with_name("sessionfold"))
@@ -36,10 +37,16 @@ class CommandLine:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start it and return the process."""
-        command = [SESSIONFOLD, *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment, text=True, **options)
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it and return the process; what it prints can be read from there."""
+        return subprocess.Popen(
+            [SESSIONFOLD, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def program(self, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a Python program as a user would."""
@@ -57,6 +64,19 @@ class CommandLine:
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
+
+
+@pytest.fixture
+def cli(broker: Broker, topic: str, folder: Path) -> CommandLine:
+    """The command line (and workers that hurry), pointed at the test's topic and store."""
+    return CommandLine(
+        {
+            "SESSIONFOLD_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "SESSIONFOLD_TOPIC": topic,
+            "SESSIONFOLD_STORE": store_url(folder / "sessions.db"),
+            "SESSIONFOLD_EXAMPLE_PAUSE_SECONDS": "0.01",
+        }
+    )
 
 
 @pytest.fixture

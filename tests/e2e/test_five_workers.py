@@ -9,26 +9,13 @@ from typing import Any
 import pytest
 
 from tests import oracle
-from tests.conftest import Broker
 from tests.e2e.conftest import ROOT, CommandLine, store_url
+from tests.services.kafka import Broker
 from tests.services.topics import read_all
 
 pytestmark = pytest.mark.kafka
 
 WORKERS = ("support", "training", "pipeline", "long_job", "qa")
-
-
-@pytest.fixture
-def cli(broker: Broker, topic: str, folder: Path) -> CommandLine:
-    """The command line, pointed at the test's topic and store."""
-    return CommandLine(
-        {
-            "SESSIONFOLD_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-            "SESSIONFOLD_TOPIC": topic,
-            "SESSIONFOLD_STORE": store_url(folder / "sessions.db"),
-            "SESSIONFOLD_EXAMPLE_PAUSE_SECONDS": "0.01",
-        }
-    )
 
 
 def _report(cli: CommandLine) -> list[str]:
@@ -42,9 +29,7 @@ def _report(cli: CommandLine) -> list[str]:
     return ids
 
 
-def test_show_gives_what_a_plain_fold_gives(
-    broker: Broker, topic: str, cli: CommandLine
-) -> None:
+def test_show_gives_what_a_plain_fold_gives(broker: Broker, topic: str, cli: CommandLine) -> None:
     """For each session, each field, count and offset; and `list` gives the same."""
     ids = _report(cli)
     cli.good("run", "--until-caught-up")
