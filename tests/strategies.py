@@ -66,13 +66,26 @@ def key_of(event: Event) -> bytes:
 
 @st.composite
 def hostile_records(draw: st.DrawFn) -> KeyAndValue:
-    """Records of which one field, or the header, is encoded as it must not be (or just may be)."""
-    event = draw(events())
-    pieces = [contract.frame(contract.current(), b"")]
-    pieces += [encoded(field, event.get(field.name)) for field in FIELDS]
-    victim = draw(st.integers(0, len(FIELDS) - 1))
-    pieces[victim + 1] = draw(_hostile(FIELDS[victim]))
-    return key_of(event), b"".join(pieces)
+    """Records of which one field is encoded as it must not be, or just may be."""
+    field = draw(st.sampled_from(FIELDS))
+    return with_piece(draw(events()), field, draw(st.sampled_from(hostile_pieces(field))))
+
+
+@st.composite
+def randomly_typed_records(draw: st.DrawFn) -> KeyAndValue:
+    """Records of which one field is a few random bytes."""
+    field = draw(st.sampled_from(FIELDS))
+    return with_piece(draw(events()), field, draw(st.binary(max_size=24)))
+
+
+def with_piece(event: Event, field: contract.Field, piece: bytes) -> KeyAndValue:
+    """Encode an event with ``piece`` in the place of one field.
+
+    When the field is the session ID, what may be one in ``piece`` is the key, too.
+    """
+    pieces = [piece if each is field else encoded(each, event.get(each.name)) for each in FIELDS]
+    key = piece[len(varint(len(piece))) :] if field.fold == "key" else key_of(event)
+    return key, contract.frame(contract.current(), b"".join(pieces))
 
 
 @st.composite
@@ -94,6 +107,7 @@ def wrongly_keyed_records(draw: st.DrawFn) -> KeyAndValue:
 any_records: st.SearchStrategy[KeyAndValue] = st.one_of(
     good_records(),
     hostile_records(),
+    randomly_typed_records(),
     mutated_records(),
     wrongly_keyed_records(),
     st.tuples(st.binary(max_size=8), st.binary(max_size=64)),
@@ -200,47 +214,44 @@ def varint(value: int, *, extra_bytes: int = 0) -> bytes:
     return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
 
 
-def _hostile(field: contract.Field) -> st.SearchStrategy[bytes]:
-    """Encodings of one field of which the reference refuses most."""
-    values = _HOSTILE_VALUES.get(field.type, _hostile_integers)
+def hostile_pieces(field: contract.Field) -> list[bytes]:
+    """Return encodings of one field at, around and beyond the bounds of what is allowed."""
+    if field.type == "string":
+        values = _HOSTILE_TEXTS
+    elif field.type == "double":
+        values = _HOSTILE_DOUBLES
+    else:
+        values = _HOSTILE_BOOLEANS if field.type == "boolean" else _HOSTILE_INTEGERS
     if not field.optional:
         return values
-    branches = st.sampled_from((b"\1", b"\3", b"\4", b"\x7f", b"\x80\0", b"\x82\0", b"\xff\xff"))
-    good = _VALUES[field.type].map(lambda value: encoded(field, value)[1:])
-    return st.one_of(values.map(b"\2".__add__), st.tuples(branches, good).map(b"".join))
+    good = values[0]
+    return [b"\2" + value for value in values] + [branch + good for branch in _HOSTILE_BRANCHES]
 
 
-_bounds = [
-    bound + step for bound in (*_LONG, contract.MIN_INT, contract.MAX_INT) for step in (-1, 0, 1)
+_LIMITS = [
+    *_LONG,
+    contract.MIN_INT,
+    contract.MAX_INT,
+    contract.MIN_TIMESTAMP,
+    contract.MAX_TIMESTAMP,
 ]
-_bounds += [contract.MIN_TIMESTAMP - 1, contract.MAX_TIMESTAMP + 1, -(1 << 64), 1 << 64, 1 << 70]
-_hostile_integers = st.one_of(
-    st.builds(
-        varint,
-        st.one_of(st.sampled_from(_bounds), st.integers(-1000, 1000)),
-        extra_bytes=st.integers(0, 10),
-    ),
-    st.integers(0, 12).map(lambda size: b"\x80" * size),
-    st.tuples(st.just(b"\xff" * 9), st.sampled_from((b"\0", b"\1", b"\2", b"\x7f", b"\x81"))).map(
-        b"".join
-    ),
+_BOUNDS = [limit + step for limit in _LIMITS for step in (-1, 0, 1)]
+_HOSTILE_INTEGERS = [varint(bound) for bound in (0, *_BOUNDS, -1, -(1 << 64), 1 << 64, 1 << 70)]
+_HOSTILE_INTEGERS += [varint(5, extra_bytes=extra) for extra in (1, 2, 8, 9, 10)]
+_HOSTILE_INTEGERS += [b"\x80" * size for size in range(1, 12)]
+_HOSTILE_INTEGERS += [b"\xff" * 9 + bytes([last]) for last in (0, 1, 2, 0x7F, 0x81)]
+_HOSTILE_BRANCHES = [b"\1", b"\3", b"\4", b"\x7f", b"\x80\0", b"\x82\0", b"\xff\xff", b""]
+_HOSTILE_BOOLEANS = [bytes([byte]) for byte in (0, 1, 2, 3, 0x7F, 0x80, 0xFF)] + [b""]
+_HOSTILE_DOUBLES = [
+    struct.pack("<Q", sign << 63 | exponent << 52 | fraction)
+    for sign in (0, 1)
+    for exponent in (0, 1, 0x7FE, 0x7FF)
+    for fraction in (0, 1, 1 << 51, (1 << 52) - 1)
+]
+_TEXTS = (
+    *(b"a", b"", b"a\0b", b"\0", b"\x1f", b"\x7f", b"\xc2\x80", b"\xc2\x9f", b"\xc2\xa0", b"\xff"),
+    *(b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xef\xbf\xbf", b"\x80"),
+    *(b"x" * 512, b"x" * 513, "é".encode() * 256, "é".encode() * 257, b"x" * 511 + b"\xc3"),
 )
-_hostile_texts = st.one_of(
-    st.tuples(_hostile_integers, st.binary(max_size=80)).map(b"".join),
-    st.builds(
-        lambda text: varint(len(text)) + text,
-        st.one_of(
-            st.binary(min_size=1, max_size=20),
-            st.sampled_from((b"a\0b", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\x1f")),
-            st.sampled_from((b"\xc2\x85", b"x" * 513, b"\xe2\x82", b"\xef\xbf\xbf")),
-        ),
-    ),
-)
-_HOSTILE_VALUES = {
-    "string": _hostile_texts,
-    "boolean": st.binary(min_size=1, max_size=1),
-    "double": st.one_of(
-        st.binary(max_size=9),
-        st.integers(0, (1 << 52) - 1).map(lambda low: (0x7FF << 52 | low).to_bytes(8, "little")),
-    ),
-}
+_HOSTILE_TEXTS = [varint(len(text)) + text for text in _TEXTS]
+_HOSTILE_TEXTS += [head + b"some text" for head in _HOSTILE_INTEGERS]

@@ -26,7 +26,6 @@ from sessionfold_schemas import (
     MAGIC,
     MAX_INT,
     MAX_RECORD_BYTES,
-    MAX_SESSION_ID_BYTES,
     MAX_TIMESTAMP,
     MIN_INT,
     MIN_TIMESTAMP,
@@ -46,7 +45,8 @@ Places = NDArray[np.int64]
 """Indices of records in the batch, ascending."""
 
 _PADDING = bytes(16)
-"""Behind the last record, so that a gather of a few bytes at any cursor stays inside."""
+"""Behind the last record: a cursor stands at most at its record's end, and no single read (header,
+varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
@@ -124,7 +124,7 @@ class _Walk:
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         self.end = np.cumsum(lengths)
         self.start = self.end - lengths
-        self.cursor = np.minimum(self.start + HEADER_BYTES, self.end)
+        self.cursor = self.start + HEADER_BYTES
         self.known = np.zeros(len(values), bool)
         self.valid = (lengths >= HEADER_BYTES) & (lengths <= MAX_RECORD_BYTES)
 
@@ -133,7 +133,7 @@ class _Walk:
         header = np.frombuffer(MAGIC + contract.fingerprint, np.uint8)
         same = self.valid.copy()
         for position, byte in enumerate(header):
-            same &= self.data[np.minimum(self.start + position, len(self.data) - 1)] == byte
+            same &= self.data[self.start + position] == byte
         self.known |= same
         return np.flatnonzero(same)
 
@@ -162,7 +162,7 @@ class _Walk:
         wrong: list[Places] = []
         shift = 7
         while len(going):
-            byte = self.data[np.minimum(cursor[going], self.end[places[going]])]
+            byte = self.data[cursor[going]]
             raw[going] |= (byte & np.uint64(0x7F)) << np.uint64(shift)
             cursor[going] += 1
             if shift == 63:  # noqa: PLR2004 - one bit is left in the tenth byte
@@ -326,7 +326,6 @@ def _check_keys(
     begins = (column.values - walk.start[places]).tolist()
     same = np.fromiter(map(bytes.startswith, bodies, keys, begins), bool, len(keys))
     same &= lengths == column.ends - column.values
-    same &= (lengths >= 1) & (lengths <= MAX_SESSION_ID_BYTES)
     bad_ids = {key for key in set(keys) if not _is_session_id(key)}
     if bad_ids:
         same &= ~np.fromiter(map(bad_ids.__contains__, keys), bool, len(keys))

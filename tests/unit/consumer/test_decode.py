@@ -18,9 +18,11 @@ from tests.strategies import (
     batch_of,
     encoded,
     good_records,
+    hostile_pieces,
     hostile_records,
     key_of,
     stored,
+    with_piece,
 )
 
 READ = [field.name for field in FIELDS if field.fold != "none"]
@@ -62,6 +64,16 @@ def test_a_hostile_record_does_not_spoil_its_neighbours(
 def test_every_good_record_is_accepted(record: tuple[bytes, bytes]) -> None:
     """Without this, a decoder that refused everything could pass where all records are bad."""
     assert isinstance(by_columns([record])[0], dict)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: str(field.name))
+def test_each_field_is_read_as_strictly_as_the_reference_reads_it(field: contract.Field) -> None:
+    """At every bound: long varints, huge and negative lengths, union indexes, bad UTF-8, NaN."""
+    records = [with_piece(EVENT, field, piece) for piece in hostile_pieces(field)]
+    verdicts = [by_reference(*record) for record in records]
+    assert by_columns(records) == verdicts
+    assert [by_columns([record])[0] for record in records] == verdicts
+    assert {type(verdict) for verdict in verdicts} == {dict, str}
 
 
 def test_a_record_cut_in_two_is_two_bad_records() -> None:
@@ -133,7 +145,8 @@ def test_a_refusal_says_where_and_why() -> None:
 
 def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     """Values that decode but break a rule are never in a column."""
-    records = [(key_of(EVENT), with_field("session_eval", value)) for value in (float("nan"), 1.0)]
+    (field,) = [each for each in FIELDS if each.name == "session_eval"]
+    records = [with_piece(EVENT, field, encoded(field, value)) for value in (float("nan"), 1.0)]
     events = decode(batch(records))
     assert events.columns["session_eval"].places.tolist() == [1]
     assert [each.place for each in events.refused] == [0]
@@ -177,11 +190,3 @@ def values(events: Events, column: Column | None) -> list[tuple[int, object]]:
 def batch(records: Sequence[KeyAndValue]) -> RecordBatch:
     """Return records of one partition as a batch."""
     return batch_of([stored(0, offset, *record) for offset, record in enumerate(records)])
-
-
-def with_field(name: str, value: object) -> bytes:
-    """Encode ``EVENT`` with a field that the encoder would not let through."""
-    pieces = [
-        encoded(field, value if field.name == name else EVENT.get(field.name)) for field in FIELDS
-    ]
-    return contract.frame(contract.current(), b"".join(pieces))
