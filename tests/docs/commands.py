@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import click
 
+from sessionfold import Configuration
 from sessionfold_consumer.cli import main
+
+_ROOT = Path(__file__).parents[2]
 
 
 @cache
 def all_commands() -> dict[str, click.Command]:
     """Return every command by what is typed for it, as ``sessionfold topic create``."""
     return _walk("sessionfold", main)
+
+
+def help_text(name: str) -> str:
+    """Return what ``--help`` prints for a command."""
+    command = all_commands()[name]
+    return command.get_help(click.Context(command, info_name=name))
 
 
 def variables() -> set[str]:
@@ -23,6 +34,13 @@ def variables() -> set[str]:
         for parameter in command.params
         if parameter.envvar
     }
+
+
+def known_variables() -> set[str]:
+    """Return every variable that something reads: an option, the SDK, or the tests."""
+    fields = Configuration.model_fields
+    tests = re.findall(r"SESSIONFOLD_\w+", (_ROOT / "tests" / "conftest.py").read_text())
+    return {*variables(), *(f"SESSIONFOLD_{name.upper()}" for name in fields), *tests}
 
 
 def problem(words: list[str]) -> str | None:

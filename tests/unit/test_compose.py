@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from sessionfold_consumer.errors import TopicExistsError
+from tests.docs import commands
 
 _ROOT = Path(__file__).parents[2]
 _FILE = _ROOT / "docker-compose.yml"
@@ -89,6 +90,15 @@ def test_workers_on_the_host_and_services_each_have_a_listener() -> None:
     for name in ("topic", "consumer"):
         environment = _SERVICES[name]["environment"]
         assert environment["SESSIONFOLD_BOOTSTRAP_SERVERS"] == listeners["COMPOSE"]
+
+
+def test_every_variable_of_ours_is_an_options() -> None:
+    """A misspelled one would be ignored in silence."""
+    used = [name for service in _SERVICES.values() for name in service.get("environment", {})]
+    used += re.findall(r"^ENV (\w+)=", (_ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    ours = {name for name in used if name.startswith("SESSIONFOLD_")}
+    assert ours
+    assert ours <= commands.variables()
 
 
 def test_a_second_start_finds_the_topic() -> None:

@@ -1,0 +1,104 @@
+"""The tables of docs/operations.md are the code's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+
+import sessionfold
+from sessionfold_consumer import errors
+from sessionfold_consumer.store import open_store
+from sessionfold_consumer.topic import wanted_settings
+from sessionfold_schemas import Reason
+from tests.docs import commands, markdown
+
+_PAGE = markdown.ROOT / "docs" / "operations.md"
+_TABLES = markdown.tables(_PAGE)
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    """Every error that ends the program has its row; a code means one thing only."""
+    rows = [(int(code), error.strip("`")) for code, error, *_ in _TABLES["Exit codes"]]
+    by_click = [(0, ""), (2, "")]
+    ours = [(error.exit_code, name) for name, error in _errors().items()]
+    assert rows == sorted([*by_click, *ours])
+
+
+def test_codes_are_not_used_twice() -> None:
+    """Scripts and supervisors decide by them."""
+    codes = [error.exit_code for error in _errors().values()]
+    assert len(codes) == len(set(codes))
+
+
+def test_the_services_settings_are_the_options() -> None:
+    """Each option with a variable, its default included."""
+    options = {
+        (f"`{parameter.opts[0]}`", f"`{parameter.envvar}`", _shown(parameter.default))
+        for command in commands.all_commands().values()
+        for parameter in command.params
+        if parameter.envvar and isinstance(parameter, click.Option)
+    }
+    assert {tuple(row[:3]) for row in _TABLES["Settings of the service"]} == options
+
+
+def test_the_sdks_settings_are_the_configurations() -> None:
+    """Each field but `kafka`, its default included."""
+    fields = [
+        (f"`{name}`", f"`SESSIONFOLD_{name.upper()}`", _shown(field.default))
+        for name, field in sessionfold.Configuration.model_fields.items()
+        if name != "kafka"
+    ]
+    assert [tuple(row[:3]) for row in _TABLES["Settings of the SDK"]] == fields
+
+
+def test_the_topics_settings_are_those_it_is_created_with() -> None:
+    """With three copies, so that all of them are there."""
+    rows = {name.strip("`"): value.strip("`") for name, value, _ in _TABLES["The topic"]}
+    assert rows == wanted_settings(3)
+
+
+def test_the_reasons_are_those_of_the_decoders() -> None:
+    """Every reason that a dead letter can have, explained."""
+    reasons = [reason.strip("`") for reason, _ in _TABLES["Dead letters"]]
+    assert reasons == [*get_args(Reason), "decoders_disagree"]
+
+
+@pytest.mark.parametrize("block", markdown.blocks(_PAGE, "sql"), ids=lambda block: block.place)
+def test_the_queries_run(block: markdown.Block, tmp_path: Path) -> None:
+    """On a store of this release, by another program than ours."""
+    open_store(f"sqlite:///{tmp_path / 'sessions.db'}").close()
+    program = "import sqlite3, sys; sqlite3.connect('sessions.db').execute(sys.argv[1]).fetchall()"
+    subprocess.run([sys.executable, "-c", program, block.text], cwd=tmp_path, check=True)
+
+
+def test_a_copy_made_as_documented_is_a_store(tmp_path: Path) -> None:
+    """It opens, and it is the store it was copied from."""
+    open_store(f"sqlite:///{tmp_path / 'sessions.db'}").close()
+    (copy,) = [b for b in markdown.blocks(_PAGE, "sql") if "VACUUM" in b.text]
+    program = "import sqlite3, sys; sqlite3.connect('sessions.db').execute(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", program, copy.text], cwd=tmp_path, check=True)
+    with (
+        closing(open_store(f"sqlite:///{tmp_path / 'sessions.db'}")) as store,
+        closing(open_store(f"sqlite:///{tmp_path / 'copy.db'}", read_only=True)) as copied,
+    ):
+        assert copied.info() == store.info()
+
+
+def _errors() -> dict[str, type[errors.ConsumerError]]:
+    """Return the errors by name; a base without a code of its own is not one that ends a run."""
+    return {
+        name: found
+        for name, found in vars(errors).items()
+        if isinstance(found, type) and issubclass(found, errors.ConsumerError)
+        if "exit_code" in vars(found)
+    }
+
+
+def _shown(default: object) -> str:
+    return "" if default is None or not isinstance(default, str | int | float) else f"`{default}`"
