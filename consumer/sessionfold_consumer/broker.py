@@ -6,6 +6,7 @@ All errors of the client end here or in ``source``; :func:`translated` is their 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from .topic import TopicDescription, wanted_settings
 CONTACT_SECONDS = 10.0
 """How long a first contact may take before the program gives up with a clear sentence."""
 
+_ATTEMPT_SECONDS = 2.0
+
 client_logger = logging.getLogger("sessionfold_consumer.kafka")
 """The client's own log lines. The command line shows them with ``--verbose`` only."""
 
@@ -43,6 +46,9 @@ _REFUSALS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
 }
+_SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
+"""Errors that say that a call failed, not why."""
+
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 _BAD_SETTINGS = {
     KafkaError._INVALID_ARG,
@@ -61,14 +67,20 @@ class ErrorMemory:
     """
 
     def __init__(self) -> None:
-        self.last: KafkaError | None = None
+        self.first: KafkaError | None = None
         self.refusal: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         """Take one error from the client (``error_cb``)."""
-        self.last = error
         if error.code() in _REFUSALS:
             self.refusal = error
+        # That all brokers are down is only the sum of what was said before.
+        elif self.first is None and error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.first = error
+
+    def reason(self, error: KafkaError) -> KafkaError:
+        """Return what is behind an error that a call ended with."""
+        return self.refusal or (self.first if error.code() in _SILENT else None) or error
 
 
 class Broker:
@@ -146,12 +158,16 @@ class Broker:
             self._result(self._admin.create_topics([new])[topic])
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client's class has no public name
+        deadline = time.monotonic() + CONTACT_SECONDS
         with translated(self._settings, self._errors):
-            try:
-                return self._admin.list_topics(timeout=CONTACT_SECONDS)
-            except KafkaException:
-                self._admin.poll(0)  # lets the error callback say why
-                raise
+            while True:
+                try:
+                    return self._admin.list_topics(timeout=_ATTEMPT_SECONDS)
+                except KafkaException:
+                    self._admin.poll(0)  # lets the error callback say why
+                    # A broker that is away may come; one that refuses will go on to.
+                    if self._errors.refusal is not None or time.monotonic() > deadline:
+                        raise
 
     def _result(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the client's
         try:
@@ -166,9 +182,7 @@ def translated(settings: Settings, errors: ErrorMemory | None = None) -> Iterato
     try:
         yield
     except KafkaException as error:
-        reason = error.args[0]
-        if errors is not None and errors.refusal is not None:
-            reason = errors.refusal
+        reason = error.args[0] if errors is None else errors.reason(error.args[0])
         raise translate(settings, reason) from error
 
 
@@ -176,11 +190,16 @@ def translate(settings: Settings, error: KafkaError) -> ConsumerError:
     """Return the error of this package that one of the client's means."""
     code = error.code()
     if code in _REFUSALS:
-        return BrokerRefusedError(settings.bootstrap_servers, error.str())
+        return BrokerRefusedError(settings.bootstrap_servers, _words(error))
     if code in _MISSING:
         return TopicMissingError(settings.topic)
     if code == KafkaError.TOPIC_ALREADY_EXISTS:
         return TopicExistsError(settings.topic)
     if code in _BAD_SETTINGS:
         return ConfigurationError(f"Kafka does not accept a setting: {error.str()}")
-    return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, error.str())
+    return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, _words(error))
+
+
+def _words(error: KafkaError) -> str:
+    """Return the client's sentence without the client's state at the time."""
+    return error.str().partition(" (after ")[0].rstrip(": ")

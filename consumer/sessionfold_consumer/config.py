@@ -6,16 +6,26 @@ The command line gives its options here; nothing else reads the environment.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from .errors import ConfigurationError
 
 KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
 
 _SECRETS = ("password", "secret", "pem", "sasl.jaas", "oauthbearer.config")
+
+
+def _topic_name(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is None:
+        raise ValueError(
+            f"{name!r} is no name of a topic; 1 to 249 letters, digits, dots, underscores and "
+            "hyphens are"
+        )
+    return name
 
 
 class Settings(BaseModel):
@@ -25,7 +35,7 @@ class Settings(BaseModel):
 
     bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
     """``host:port`` of one or more brokers, separated by commas."""
-    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "session-updates"
+    topic: Annotated[str, AfterValidator(_topic_name)] = "session-updates"
     """The topic to fold."""
     store: Annotated[str, Field(min_length=1, repr=False)] = "sqlite:///sessions.db"
     """The URL of the store."""
@@ -100,5 +110,6 @@ def _kafka_option(option: str) -> tuple[str, str]:
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])
+    words = str(first["msg"]).removeprefix("Value error, ")
     option, variable = name.replace("_", "-"), f"SESSIONFOLD_{name.upper()}"
-    return f"--{option} (or {variable}) is not usable: {first['msg']}"
+    return f"--{option} (or {variable}) is not usable: {words}"
