@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import (
@@ -21,6 +21,8 @@ from confluent_kafka.cimpl import NewTopic
 from .kafka import Broker
 
 TIMEOUT_SECONDS = 20.0
+
+_MAX_RECORD_BYTES = 2 * 1024 * 1024
 
 _DEFAULTS = {
     "cleanup.policy": "delete",
@@ -77,6 +79,7 @@ def append(
     records: Iterable[tuple[bytes | None, bytes | None]],
     *,
     partition: int = -1,
+    headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> None:
     """Append records, each a key and a value, in order; return when the broker has them all.
 
@@ -85,10 +88,13 @@ def append(
         topic: to which topic.
         records: keys and values as the log shall hold them; None is Kafka's null.
         partition: the partition for all of them; -1 lets Java's default partitioner choose by key.
+        headers: what each of them has.
     """
     failures: list[str] = []
     producer = Producer(
-        client_settings(broker) | {"enable.idempotence": True, "partitioner": "murmur2_random"}
+        client_settings(broker)
+        | {"max.in.flight": 1, "acks": "all", "partitioner": "murmur2_random"}
+        | {"message.max.bytes": _MAX_RECORD_BYTES}
     )
 
     def on_delivery(error: KafkaError | None, _: Message) -> None:
@@ -96,11 +102,48 @@ def append(
             failures.append(error.str())
 
     for key, value in records:
-        producer.produce(topic, value, key, partition, on_delivery)
+        producer.produce(topic, value, key, partition, on_delivery, headers=list(headers))
         producer.poll(0)
     waiting = producer.flush(TIMEOUT_SECONDS)
     if waiting or failures:
         raise AssertionError(f"{waiting} records wait, {len(failures)} failed: {failures[:3]}")
+
+
+def append_transaction(
+    broker: Broker,
+    topic: str,
+    records: Iterable[tuple[bytes | None, bytes | None]],
+    *,
+    partition: int,
+    commit: bool = True,
+) -> None:
+    """Append records in one transaction, whose end takes up an offset of its own.
+
+    Args:
+        broker: where.
+        topic: to which topic.
+        records: keys and values, as for :func:`append`.
+        partition: the partition for all of them.
+        commit: false aborts it; then nobody shall see the records.
+    """
+    name = unique_topic_name("transaction")
+    producer = Producer(client_settings(broker) | {"transactional.id": name})
+    producer.init_transactions(TIMEOUT_SECONDS)
+    producer.begin_transaction()
+    for key, value in records:
+        producer.produce(topic, value, key, partition)
+    producer.flush(TIMEOUT_SECONDS)
+    if commit:
+        producer.commit_transaction(TIMEOUT_SECONDS)
+    else:
+        producer.abort_transaction(TIMEOUT_SECONDS)
+
+
+def delete_records(broker: Broker, topic: str, partition: int, *, before: int) -> None:
+    """Delete a partition's records before an offset, as retention does."""
+    admin = AdminClient(client_settings(broker))
+    place = TopicPartition(topic, partition, before)
+    admin.delete_records([place])[place].result(TIMEOUT_SECONDS)
 
 
 def read_all(broker: Broker, topic: str) -> list[StoredRecord]:

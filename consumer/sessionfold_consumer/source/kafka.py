@@ -21,12 +21,18 @@ from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
 from ..records import Headers, RecordBatch
 from .protocol import Changes, Fetched, Watermarks
 
-_QUEUE_KIBIBYTES = 65_536
+_QUEUE_KIBIBYTES = 65536
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
 _FIRST_CHUNK_RECORDS = 100
 
 _LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
+_LEADERLESS = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+_LEADERLESS_SECONDS = 0.1
 _CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG}
 _FINAL = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -80,13 +86,11 @@ class KafkaSource:
 
     def watermarks(self, partition: int) -> Watermarks:
         """Ask the broker for a partition's watermarks."""
+        deadline = time.monotonic() + CONTACT_SECONDS
         with translated(self._settings, self._errors):
-            found = self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=CONTACT_SECONDS
-            )
-            if found is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return Watermarks(low=found[0], high=found[1])
+            while (found := self._ask_for_watermarks(partition, deadline)) is None:
+                time.sleep(_LEADERLESS_SECONDS)
+        return found
 
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Fetch assigned partitions from these offsets on."""
@@ -140,6 +144,21 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group, if there is one, and disconnect."""
         self._consumer.close()
+
+    def _ask_for_watermarks(self, partition: int, deadline: float) -> Watermarks | None:
+        """Return None while the partition has no leader, as just after it was created."""
+        place = TopicPartition(self._topic, partition)
+        try:
+            found = self._consumer.get_watermark_offsets(
+                place, max(0.1, deadline - time.monotonic())
+            )
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                raise
+            return None
+        if found is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return Watermarks(low=found[0], high=found[1])
 
     def _consume(self, records: int, timeout_seconds: float) -> list[Message]:
         with translated(self._settings, self._errors):
