@@ -5,7 +5,7 @@ driven by it. Importing this package reads nothing; :func:`current` loads the co
 """
 
 from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
-from ._decode import MAX_RECORD_BYTES, decode
+from ._decode import decode
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._values import (
     MAX_INT,
@@ -16,7 +16,7 @@ from ._values import (
     session_id_problem,
     text_problem,
 )
-from ._wire import HEADER_BYTES, MAGIC, frame, unframe
+from ._wire import HEADER_BYTES, MAGIC, MAX_RECORD_BYTES, frame, unframe
 from .errors import (
     ContractError,
     InvalidEventError,

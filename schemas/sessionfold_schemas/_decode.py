@@ -21,11 +21,8 @@ from ._values import (
     session_id_problem,
     text_problem,
 )
-from ._wire import unframe
+from ._wire import MAX_RECORD_BYTES, unframe
 from .errors import InvalidRecordError
-
-MAX_RECORD_BYTES = 1_048_576
-"""Values longer than this are refused before they are decoded (Kafka's own default limit)."""
 
 
 def decode(value: bytes | None, *, key: bytes | None) -> tuple[Contract, dict[str, Any]]:

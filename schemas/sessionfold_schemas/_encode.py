@@ -22,7 +22,7 @@ from ._values import (
     session_id_problem,
     text_problem,
 )
-from ._wire import MAGIC
+from ._wire import MAGIC, MAX_RECORD_BYTES
 from .errors import InvalidEventError
 
 Encoder = Callable[..., bytes]
@@ -41,7 +41,7 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
     Raises:
         InvalidEventError: when a field is unknown, missing, of the wrong type or breaks a value
-            rule.
+            rule, or the value would be longer than is read.
     """
     contract = current()
     names = {field.name for field in contract.fields}
@@ -52,7 +52,13 @@ def encode(event: Mapping[str, Any]) -> bytes:
     required = [values[field.name] for field in contract.fields[1:] if not field.optional]
     given = [f.name for f in contract.fields if f.optional and values[f.name] is not None]
     prefix = event_prefix(event[contract.key.name])
-    return encoder(*given)(prefix, *required, *(values[name] for name in given))
+    value = encoder(*given)(prefix, *required, *(values[name] for name in given))
+    if len(value) > MAX_RECORD_BYTES:
+        longest = max(event, key=lambda name: len(str(event[name])))
+        raise InvalidEventError(
+            longest, f"makes the event {len(value)} bytes long; at most {MAX_RECORD_BYTES} are read"
+        )
+    return value
 
 
 def event_prefix(session_id: str) -> bytes:

@@ -17,6 +17,9 @@ MAGIC = b"\xc3\x01"
 HEADER_BYTES = 10
 """The length of magic and fingerprint together."""
 
+MAX_RECORD_BYTES = 1_048_576
+"""Values longer than this are refused before they are decoded (Kafka's own default limit)."""
+
 
 def frame(contract: Contract, body: bytes) -> bytes:
     """Put the header of ``contract`` in front of an encoded body."""
