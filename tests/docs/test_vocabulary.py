@@ -35,18 +35,7 @@ def test_a_document_uses_the_glossarys_words(path: Path) -> None:
     assert _PATTERN.findall(path.read_text("utf-8")) == []
 
 
-_SHADOWED = pytest.mark.xfail(
-    reason="cli/list.py takes the name of the built-in that cli/__init__.py calls", raises=TypeError
-)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=_SHADOWED if name == "sessionfold" else ())
-        for name in sorted(commands.all_commands())
-    ],
-)
+@pytest.mark.parametrize("name", sorted(commands.all_commands()))
 def test_the_help_uses_the_glossarys_words(name: str) -> None:
     """So does the help of each command."""
     assert _PATTERN.findall(commands.help_text(name)) == []

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from sessionfold_consumer.errors import TopicExistsError
 from tests.docs import commands
 
 _ROOT = Path(__file__).parents[2]
@@ -103,8 +102,9 @@ def test_every_variable_of_ours_is_an_options() -> None:
 
 def test_a_second_start_finds_the_topic() -> None:
     """That it exists is no failure; every other one is, and the consumer waits."""
-    _, _, script = _SERVICES["topic"]["entrypoint"]
-    assert script == f"sessionfold topic create || [ $$? -eq {TopicExistsError.exit_code} ]"
+    command = _SERVICES["topic"]["command"]
+    assert command == ["topic", "create", "--if-missing"]
+    assert commands.problem(["sessionfold", *command]) is None
 
 
 def test_the_consumer_keeps_its_store_in_a_volume() -> None:

@@ -6,6 +6,7 @@ import click
 
 from ..broker import Broker
 from ..config import load
+from ..errors import TopicExistsError
 from ..topic import DEFAULT_PARTITIONS, TopicDescription, deviations, wanted_settings
 from . import _options
 
@@ -30,17 +31,25 @@ def command() -> None:
     default=-1,
     help="Copies of each event; -1, the default, is the cluster's own default.",
 )
+@click.option("--if-missing", is_flag=True, help="Leave a topic that exists as it is.")
 @_options.broker_options
 def create(
     partitions: int,
     replication_factor: int,
+    if_missing: bool,
     bootstrap_servers: str,
     topic: str,
     kafka_options: tuple[str, ...],
 ) -> None:
     """Create the topic with the settings that events need."""
     settings = load({"bootstrap_servers": bootstrap_servers, "topic": topic}, kafka_options)
-    Broker(settings).create(topic, partitions, replication_factor)
+    try:
+        Broker(settings).create(topic, partitions, replication_factor)
+    except TopicExistsError:
+        if not if_missing:
+            raise
+        click.echo(f"the topic {topic} exists")
+        return
     click.echo(f"created the topic {topic} with {partitions} partitions:")
     for name, value in wanted_settings(replication_factor).items():
         click.echo(f"  {name}={value}")

@@ -21,7 +21,7 @@ from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
 from ..records import Headers, RecordBatch
 from .protocol import Changes, Fetched, Watermarks
 
-_QUEUE_KIBIBYTES = 65536
+_QUEUE_KIBIBYTES = 32_768
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
 _FIRST_CHUNK_RECORDS = 100
