@@ -25,6 +25,7 @@ from tests.strategies import (
     with_piece,
 )
 
+FIELDS_BY_NAME = {field.name: field for field in FIELDS}
 READ = [field.name for field in FIELDS if field.fold != "none"]
 
 EVENT = {
@@ -108,11 +109,12 @@ def test_every_bit_of_a_record_may_flip() -> None:
 @pytest.mark.parametrize("size", [contract.MAX_RECORD_BYTES, contract.MAX_RECORD_BYTES + 1])
 def test_the_size_limit_is_the_references(size: int) -> None:
     """A record of exactly the limit is read, one byte more is not."""
-    spare = size - len(contract.encode(EVENT | {"task": "x" * 100_000})) + 100_000
-    value = contract.encode(EVENT | {"task": "x" * spare})
-    assert len(value) == size
-    verdict = by_columns([(key_of(EVENT), value)])[0]
-    assert verdict == by_reference(key_of(EVENT), value)
+    task = FIELDS_BY_NAME["task"]
+    spare = size - len(with_piece(EVENT, task, encoded(task, "x" * 100_000))[1]) + 100_000
+    record = with_piece(EVENT, task, encoded(task, "x" * spare))
+    assert len(record[1]) == size
+    (verdict,) = by_columns([record])
+    assert verdict == by_reference(*record)
     assert isinstance(verdict, dict) is (size == contract.MAX_RECORD_BYTES)
 
 
@@ -145,7 +147,7 @@ def test_a_refusal_says_where_and_why() -> None:
 
 def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     """Values that decode but break a rule are never in a column."""
-    (field,) = [each for each in FIELDS if each.name == "session_eval"]
+    field = FIELDS_BY_NAME["session_eval"]
     records = [with_piece(EVENT, field, encoded(field, value)) for value in (float("nan"), 1.0)]
     events = decode(batch(records))
     assert events.columns["session_eval"].places.tolist() == [1]
