@@ -24,7 +24,7 @@ FETCH_SECONDS = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a service is; told after each commit."""
+    """How far a service is; told after each step."""
 
     records: int
     """Records this run has accounted for, dead letters included."""
@@ -55,7 +55,7 @@ class Service:
         owner: a name for this process, kept in the store beside the partitions it holds.
         batch_records: the most records in one transaction.
         until: for each partition the offset to stop before; None runs until told to stop.
-        on_progress: called after each commit, in the service's thread.
+        on_progress: called after each step, several times a second, in the service's thread.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Service:
         self._give_up(changes.revoked)
         self._write(prepare(fetched, self._positions, self._until))
         self._take_over([*self._waiting, *changes.assigned])
+        self._on_progress(self.progress())
 
     def progress(self) -> Progress:
         """Return how far the service is now."""
@@ -129,7 +130,6 @@ class Service:
                 letter.reason,
             )
         self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
-        self._on_progress(self.progress())
         if self._until is not None:
             self._source.pause([p for p in moved if self._is_reached(p)])
 
@@ -159,7 +159,6 @@ class Service:
         self._waiting = []
         self._source.start({p: position.next_offset for p, position in claimed.items()})
         logger.info("took over partitions %s", sorted(partitions))
-        self._on_progress(self.progress())
 
     def _is_done(self) -> bool:
         return self._until is not None and all(map(self._is_reached, self._until))

@@ -78,8 +78,9 @@ class DevSession:
         with service(self._settings, wiring, self._note_progress) as ready:
             ready.run(self._ended.is_set)
 
-    def _note_progress(self, _: Progress) -> None:
-        self._ready.set()
+    def _note_progress(self, progress: Progress) -> None:
+        if progress.next_offsets:
+            self._ready.set()
 
     def _wait_until_ready(self, consumer: Future[None]) -> None:
         while not self._ready.wait(0.05):

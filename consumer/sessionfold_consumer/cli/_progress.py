@@ -34,15 +34,16 @@ class ProgressReporter:
         self._period_seconds = _TERMINAL_SECONDS if self._on_terminal else _LOG_SECONDS
         self._started = self._last_shown = clock()
         self._last_records = 0
+        self._shown: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Show progress if the last showing was long enough ago."""
         now = self._clock()
         elapsed = now - self._last_shown
-        if elapsed < self._period_seconds:
+        if elapsed < self._period_seconds or (progress == self._shown and not self._on_terminal):
             return
         rate = (progress.records - self._last_records) / elapsed
-        self._last_shown, self._last_records = now, progress.records
+        self._last_shown, self._last_records, self._shown = now, progress.records, progress
         self._show(describe(progress, rate))
 
     def finish(self, progress: Progress) -> None:
