@@ -1,0 +1,85 @@
+"""The edge to the Kafka client, as far as it shows without a broker."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+from confluent_kafka import KafkaException
+
+from sessionfold._config import load
+from sessionfold._publisher import KafkaPublisher, NotTakenError, RateLimit
+from sessionfold.testing import MemoryPublisher, MemoryRecord
+
+NOWHERE = "127.0.0.1:1"
+
+
+def dead_publisher(**kafka: int) -> KafkaPublisher:
+    """Return a publisher whose broker is not there."""
+    return KafkaPublisher(load({}, bootstrap_servers=NOWHERE, kafka=kafka), lambda: None)
+
+
+def test_events_that_wait_at_the_close_are_reported_as_failed() -> None:
+    """Each exactly once."""
+    publisher = dead_publisher()
+    failed: list[tuple[str, bytes | None]] = []
+    for number in range(10):
+        publisher.publish(
+            b"k", b"%d" % number, lambda error, record: failed.append((str(error), record.value()))
+        )
+    publisher.close()
+    assert [value for _, value in failed] == [b"%d" % number for number in range(10)]
+    assert all("Purged" in error for error, _ in failed)
+
+
+def test_a_full_queue_takes_no_event() -> None:
+    """The client's own limit, by count or by bytes."""
+    publisher = dead_publisher(**{"queue.buffering.max.messages": 2})
+    try:
+        for _ in range(2):
+            publisher.publish(b"k", b"v", lambda *_: None)
+        with pytest.raises(NotTakenError, match=r"^the queue is full$"):
+            publisher.publish(b"k", b"v", lambda *_: None)
+    finally:
+        publisher.close()
+
+
+def test_an_event_that_the_client_finds_too_large_is_not_taken() -> None:
+    """The client's error stops here, with its sentence and as the cause."""
+    publisher = dead_publisher(**{"message.max.bytes": 1000})
+    try:
+        with pytest.raises(NotTakenError, match="too large") as caught:
+            publisher.publish(b"k", b"v" * 2000, lambda *_: None)
+        assert isinstance(caught.value.__cause__, KafkaException)
+    finally:
+        publisher.close()
+
+
+def test_the_in_memory_publisher_can_be_full() -> None:
+    """It takes as many as it was told, and reports each delivered at once."""
+    reports: list[object] = []
+    publisher = MemoryPublisher(lambda: None, capacity=1)
+    publisher.publish(b"k", b"v", lambda *report: reports.append(report))
+    with pytest.raises(NotTakenError, match=r"^the queue is full$"):
+        publisher.publish(b"k", b"v", lambda *_: None)
+    assert len(publisher.records) == len(reports) == 1
+    publisher.close()
+    assert isinstance(publisher.records[0], MemoryRecord)
+
+
+def test_log_lines_are_limited_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is down gives twenty lines a second."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    limit = RateLimit(lines=2, period_seconds=60)
+
+    def passed(text: str) -> str | None:
+        record = logging.LogRecord("n", logging.INFO, "p", 1, "%s", (text,), None)
+        return record.getMessage() if limit.filter(record) else None
+
+    assert [passed(text) for text in "abcde"] == ["a", "b", None, None, None]
+    now += 61
+    assert passed("f") == "f (3 similar lines were held back)"
+    assert passed("g") == "g"
+    assert passed("h") is None
