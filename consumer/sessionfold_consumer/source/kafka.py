@@ -15,7 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ..broker import CONTACT_SECONDS, ErrorMemory, client_logger, translate, translated
+from ..broker import CONTACT_SECONDS, client_logger, translate, translated
 from ..config import Settings
 from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
 from ..records import Headers, RecordBatch
@@ -24,7 +24,7 @@ from .protocol import Changes, Fetched, Watermarks
 _QUEUE_KIBIBYTES = 32_768
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
-_FIRST_CHUNK_RECORDS = 100
+_FIRST_CHUNK_RECORDS = 32
 
 _LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
 _LEADERLESS = {
@@ -59,7 +59,6 @@ class KafkaSource:
         self._settings = settings
         self._topic = settings.topic
         self._in_group = partitions is None
-        self._errors = ErrorMemory()
         self._assigned: list[int] = list(partitions or ())
         self._revoked: list[int] = []
         self._started: dict[int, int] = {}
@@ -67,7 +66,7 @@ class KafkaSource:
         self._value_bytes = _BATCH_BYTES // _FIRST_CHUNK_RECORDS
         with translated(settings):
             self._consumer = Consumer(
-                {**_client_settings(settings, group_id), "error_cb": self._errors},
+                {**_client_settings(settings, group_id), "error_cb": _note},
                 logger=client_logger,
             )
             if self._in_group:
@@ -87,7 +86,7 @@ class KafkaSource:
     def watermarks(self, partition: int) -> Watermarks:
         """Ask the broker for a partition's watermarks."""
         deadline = time.monotonic() + CONTACT_SECONDS
-        with translated(self._settings, self._errors):
+        with translated(self._settings):
             while (found := self._ask_for_watermarks(partition, deadline)) is None:
                 time.sleep(_LEADERLESS_SECONDS)
         return found
@@ -161,7 +160,7 @@ class KafkaSource:
         return Watermarks(low=found[0], high=found[1])
 
     def _consume(self, records: int, timeout_seconds: float) -> list[Message]:
-        with translated(self._settings, self._errors):
+        with translated(self._settings):
             got = self._consumer.consume(records, timeout_seconds)
             if self._callback_error is not None:
                 raise self._callback_error
@@ -225,6 +224,11 @@ class KafkaSource:
             call(partitions)
         except KafkaException as error:
             self._callback_error = error
+
+
+def _note(error: KafkaError) -> None:
+    # A refusal, too, passes when it comes while the service runs (credentials that are renewed).
+    client_logger.warning("the client goes on after: %s", error.str())
 
 
 def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:

@@ -63,12 +63,14 @@ class Source(Protocol):
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
         """Return records as they come, when there are ``max_records`` or the time is over.
 
+        Large records end a batch before, so that it never holds much more than 32 MiB.
         A broker that is away gives empty batches: the source goes on by itself when it is back.
 
         Raises:
             LogTruncatedError: when a partition has no record at the offset it was started at.
             RecordCorruptError: when a record's checksum is wrong.
-            TopicMissingError: when the topic was deleted.
+            TopicMissingError: when a group's topic was deleted. Without a group the client waits
+                for one of this name.
             BrokerRefusedError: when the broker withdraws the right to read.
         """
 
