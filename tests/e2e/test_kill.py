@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from tests.services.topics import StoredRecord, read_all
 
 pytestmark = pytest.mark.kafka
 
-_EARLIEST_SECONDS = 0.45
-_LATEST_SECONDS = 1.2
+_EARLY_KILLS = 0.2
+"""The share of kills while the service starts; the others come while it folds."""
+
+_STARTING_SECONDS = 0.5
+_FOLDING_SECONDS = 0.6
 
 
 def test_killed_at_random_moments(
@@ -59,7 +63,7 @@ def _kill_at_random(
     dumps: list[list[dict[str, Any]]] = []
     while len(dumps) < kills:
         process = cli.start("run", "--until-caught-up", "--batch-records", str(batch_records))
-        time.sleep(chance.uniform(_EARLIEST_SECONDS, _LATEST_SECONDS))
+        _wait_at_random(process, chance)
         process.kill()
         _, words = process.communicate()
         if process.returncode == 0:
@@ -72,6 +76,15 @@ def _kill_at_random(
         if (folder / "sessions.db").exists():
             dumps.append(_dump(cli))
     return dumps
+
+
+def _wait_at_random(process: subprocess.Popen[str], chance: random.Random) -> None:
+    if chance.random() < _EARLY_KILLS:
+        time.sleep(chance.uniform(0, _STARTING_SECONDS))
+        return
+    assert process.stderr is not None
+    assert any("took over partitions" in line for line in process.stderr)
+    time.sleep(chance.uniform(0, _FOLDING_SECONDS))
 
 
 def _dump(cli: CommandLine) -> list[dict[str, Any]]:
