@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 _ROOT = Path(__file__).parents[2]
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -32,7 +33,8 @@ def test_every_requirement_is_pinned_once_for_every_python(file: str, python: st
     """A requirement that pyproject.toml gains or raises is pinned again with `make pins`."""
     for line in _asked()[file]:
         asked = Requirement(line)
-        found = [pin for pin in _pins(file, python) if pin.name == asked.name]
+        name = canonicalize_name(asked.name)
+        found = [pin for pin in _pins(file, python) if canonicalize_name(pin.name) == name]
         assert len(found) == 1, f"{asked.name} in requirements/{file}; run: make pins"
         (version,) = found[0].specifier
         assert asked.specifier.contains(version.version), f"{found[0]} is not {asked}"
