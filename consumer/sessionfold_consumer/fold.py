@@ -41,13 +41,13 @@ def fold(events: Events) -> list[Row]:
         grouping.partitions,
         grouping.offsets[grouping.first].tolist(),
         grouping.offsets[grouping.last].tolist(),
-        np.bincount(grouping.group_of[events.accepted], minlength=grouping.size).tolist(),
+        np.bincount(grouping.group_of[events.accepted]).tolist(),
     ]
     for field in contract.fields_by_fold("first_and_last"):
         values = _spread(events.columns[field.name], len(events.batch))
         columns += [values[grouping.first].tolist(), values[grouping.last].tolist()]
     for field in contract.fields_by_fold("sum"):
-        columns.append(_sums(grouping, events.columns[field.name]))
+        columns.append(_sums(grouping, events.columns.get(field.name)))
     for field in contract.state_fields:
         columns += _winners(grouping, events, field)
     return list(zip(*columns, strict=True))
@@ -96,8 +96,10 @@ def _spread(column: Column, size: int) -> NDArray[Any]:
     return values
 
 
-def _sums(grouping: _Grouping, column: Column) -> list[int]:
+def _sums(grouping: _Grouping, column: Column | None) -> list[int]:
     sums = np.zeros(grouping.size, np.int64)
+    if column is None:  # every writer of the batch is older than the field
+        return sums.tolist()
     given = column.only(column.values != 0)
     np.add.at(sums, grouping.group_of[given.places], given.values)
     return sums.tolist()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sessionfold_schemas as contract
-from sessionfold_consumer.decode import Column, Events, decode
+from sessionfold_consumer.decode import Column, Events, _decode_with, _merged, _Walk, decode
 from sessionfold_consumer.records import RecordBatch
 from tests.strategies import (
     FIELDS,
@@ -154,6 +154,26 @@ def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     assert [each.place for each in events.refused] == [0]
 
 
+def test_writers_of_several_versions_share_a_batch() -> None:
+    """Each record is read with its writer's schema; columns are in the order of the batch."""
+    new = contract.current()
+    old = without(new, "task")
+    bodies = {
+        writer.fingerprint: b"".join(encoded(each, EVENT.get(each.name)) for each in writer.fields)
+        for writer in (old, new)
+    }
+    values = [contract.frame(writer, bodies[writer.fingerprint]) for writer in (old, new, old)]
+    walk = _Walk(values)
+    columns = _merged([_decode_with(walk, writer) for writer in (old, new)])
+    assert walk.valid.tolist() == [True, True, True]
+    assert columns["task"].places.tolist() == [1]
+    assert columns["started_at"].places.tolist() == [0, 1, 2]
+    starts, ends = columns["session_name"].values, columns["session_name"].ends
+    assert ends is not None
+    names = [walk.joined[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert names == [b"Support"] * 3
+
+
 def by_reference(key: bytes | None, value: bytes | None) -> dict[str, str] | str:
     """Return a record's given values (as text, so that 0.0, -0.0, 0 and False differ) or reason."""
     try:
@@ -192,3 +212,11 @@ def values(events: Events, column: Column | None) -> list[tuple[int, object]]:
 def batch(records: Sequence[KeyAndValue]) -> RecordBatch:
     """Return records of one partition as a batch."""
     return batch_of([stored(0, offset, *record) for offset, record in enumerate(records)])
+
+
+def without(version: contract.Contract, name: str) -> contract.Contract:
+    """Return a version of the contract as it was before a field was added."""
+    schema = dict(version.avro_schema)
+    schema["fields"] = [entry for entry in schema["fields"] if entry["name"] != name]
+    fields = tuple(field for field in version.fields if field.name != name)
+    return contract.Contract(version=0, fields=fields, avro_schema=schema)
