@@ -158,7 +158,7 @@ class Client:
     def begin(self, session: Session) -> None:
         """Count ``session`` among the open ones of this process."""
         with self._lock:
-            self._known[session.id] = self.open_sessions[session.id] = session
+            self.open_sessions[session.id] = session
             session.ended = False
 
     def end(self, session: Session) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from sessionfold import _process
 from sessionfold._client import Client
 from sessionfold._config import Configuration, load
-from sessionfold._publisher import OnDelivery
+from sessionfold._publisher import NotTakenError, OnDelivery
 from sessionfold.testing import MemoryRecord
 from sessionfold_schemas import decode
 
@@ -25,19 +25,27 @@ ROOT = Path(__file__).parents[3]
 _PROGRAM = """
 import os, sys
 import sessionfold as lai
-from tests.unit.sdk.line_publisher import install
+from tests.unit.sdk.line_publisher import LinePublisher, install
 install()
 """
 
 
 class LinePublisher:
-    """Writes a JSON line for each event, and one when it is closed; each with the process's ID."""
+    """Writes a JSON line for each event, and one when it is closed; each with the process's ID.
+
+    Attributes:
+        refuses: while it is true, no event is taken.
+    """
+
+    refuses = False
 
     def __init__(self, _: Configuration, on_reports: Callable[[], None]) -> None:
         self._on_reports = on_reports
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
-        """Write one event, unbuffered."""
+        """Write one event, unbuffered, unless it is refused."""
+        if self.refuses:
+            raise NotTakenError("refused")
         _, event = decode(value, key=key)
         _write({name: value for name, value in event.items() if value is not None})
         on_delivery(None, MemoryRecord(key, value))

@@ -140,6 +140,7 @@ def test_an_event_that_the_client_refuses_is_dropped(caplog: pytest.LogCaptureFi
         lai.update_session(task="t")
         lai.end_session()
         assert balance().dropped == 3
+        assert [lai.flush(0), lai.flush(0)] == [False, True]
     assert caplog.messages[0].endswith("lost_before: the broker is not amused")
     assert len(caplog.messages) == 1
 
@@ -175,17 +176,20 @@ def test_losses_are_each_sessions_own() -> None:
     assert found == [("a", 0), ("b", 0), ("a", 1), ("b", 2)]
 
 
-def test_a_session_that_owes_a_loss_is_not_forgotten() -> None:
-    """However many other sessions come after it."""
+@pytest.mark.parametrize("loss", ["dropped", "failed"])
+def test_a_session_that_owes_a_loss_is_not_forgotten(loss: str) -> None:
+    """However many other sessions come after it; once it has told, it may be."""
     with held(queue_events=1) as publisher:
-        lai.update_session(task="t", session_id="first")
+        if loss == "dropped":
+            lai.update_session(task="t", session_id="first")
         lai.update_session(task="lost", session_id="owing")
-        publisher.deliver()
+        publisher.deliver() if loss == "dropped" else publisher.fail()
         for number in range(3_000):
             lai.update_session(task="t", session_id=f"s{number}")
             publisher.deliver()
         lai.update_session(task="t", session_id="owing")
         publisher.deliver()
+        assert _process.client()._owing == set()
     assert publisher.delivered[-1]["lost_before"] == 1
 
 
@@ -199,6 +203,10 @@ def test_sessions_that_are_over_are_forgotten() -> None:
         gc.collect()
         client = _process.client()
         assert len(client._known) <= 1_100
+        publisher.refuses = "for good"
+        lai.init()
+        lai.end_session()
+        assert client._owing == set()
         assert len(client.open_sessions) == 0
 
 
@@ -225,7 +233,8 @@ class TestFlush:
                 time.sleep(0)
             lai.update_session(task="later", session_id="a")
             publisher.deliver(1)
-            waiting.join()
+            waiting.join(10)
+            assert not waiting.is_alive()
             assert flushed == [True]
             assert balance().in_flight == 1
 
@@ -241,6 +250,14 @@ class TestFlush:
             publisher.fail()
             assert not lai.flush(0)
             assert lai.flush(0)
+
+    def test_flush_sees_what_was_reported_and_not_yet_counted(self) -> None:
+        """A report of a failure that came in this very moment."""
+        with held() as publisher:
+            lai.init(session_id="a")
+            (record, on_delivery), = publisher._oldest(1)  # fmt: skip
+            on_delivery("timed out", record)
+            assert not lai.flush(0)
 
     def test_flush_without_a_client_is_true(self) -> None:
         """Nothing was accepted, so nothing waits; and no client is made for it."""
@@ -268,7 +285,8 @@ class TestFlush:
             first = waiting.popleft()
             publisher._waiting = waiting
             publisher.deliver()
-            ended.join()
+            ended.join(10)
+            assert not ended.is_alive()
             assert balance().in_flight == 1
             publisher._waiting.append(first)
 

@@ -61,7 +61,7 @@ class TestNesting:
         lai.end_session(session_id=second)
         assert lai.get_session_id() == third
         lai.end_session()
-        assert lai.get_session_id() == first
+        assert lai.current_session_id.get() == lai.get_session_id() == first
         lai.end_session()
         assert lai.get_session_id() is None
         assert len(events) == 6

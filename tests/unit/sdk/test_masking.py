@@ -49,6 +49,16 @@ def test_a_mask_is_its_sessions_wherever_it_is_used(events: Events) -> None:
     assert [event["task"] for event in events[3:]] == ["plain", "***", "****"]
 
 
+def test_a_mask_outlives_its_session(events: Events) -> None:
+    """A session that was open for long is not forgotten first when it ends."""
+    masked = lai.init(masking_function=stars)
+    for number in range(2_000):
+        lai.update_session(task="t", session_id=f"s{number}")
+    lai.end_session()
+    lai.update_session(task="abc", session_id=masked)
+    assert events[-1]["task"] == "***"
+
+
 def test_the_reason_of_a_failed_block_is_masked(events: Events) -> None:
     """It is a free text as any other."""
     with pytest.raises(KeyError), lai.session(masking_function=stars):

@@ -97,7 +97,8 @@ def test_a_client_can_be_configured_once() -> None:
 
 
 FORK = """
-lai.init(session_id='parents')
+import threading
+lai.init(session_id='parents', masking_function=str.upper)
 child = os.fork()
 if child == 0:
     {child}
@@ -109,12 +110,39 @@ lai.update_session(task='parent')
 
 def test_a_forked_child_goes_on_with_a_client_of_its_own() -> None:
     """It has its own producer and count, and may go on with the parent's session."""
-    lines = run(FORK.format(child="lai.update_session(task='child')"))
-    first, child, closed, parent = lines[:4]
-    assert (child["task"], child["session_id"], child["sequence"]) == ("child", "parents", 0)
+    body = (
+        "lai.update_session(task='child'); assert lai.stats() == lai.Stats(accepted=1, delivered=1)"
+    )
+    first, child, closed, parent = run(FORK.format(child=body))[:4]
+    assert (child["task"], child["session_id"], child["sequence"]) == ("CHILD", "parents", 0)
     assert closed["pid"] == child["pid"] != first["pid"] == parent["pid"]
     assert child["producer_id"] != first["producer_id"] == parent["producer_id"]
     assert parent["sequence"] == 1
+
+
+def test_a_forked_child_knows_its_parents_sessions() -> None:
+    """By ID, with their mask, and in its threads: there is one that is open."""
+    body = """lai.update_session(task='a', session_id='parents')
+    thread = threading.Thread(target=lai.update_session, args=['b'])
+    thread.start(); thread.join()"""
+    assert [line.get("task") for line in run(FORK.format(child=body))[1:3]] == ["A", "B"]
+
+
+def test_a_forked_child_does_not_tell_its_parents_losses() -> None:
+    """They would be counted twice."""
+    lines = run(
+        "lai.init(session_id='a')\n"
+        "LinePublisher.refuses = True; lai.update_session(task='lost')\n"
+        "LinePublisher.refuses = False\n"
+        "child = os.fork()\n"
+        "if child == 0: lai.update_session(task='child'); sys.exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "lai.update_session(task='parent')\n"
+    )
+    assert {line["task"]: line["lost_before"] for line in lines if "task" in line} == {
+        "child": 0,
+        "parent": 1,
+    }
 
 
 def test_a_forked_child_ends_its_own_sessions_only() -> None:
