@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -13,7 +14,8 @@ import pytest
 
 import sessionfold
 from sessionfold_consumer import errors
-from sessionfold_consumer.store import open_store
+from sessionfold_consumer.source import kafka
+from sessionfold_consumer.store import open_store, sqlite
 from sessionfold_consumer.topic import wanted_settings
 from sessionfold_schemas import Reason
 from tests.docs import commands, markdown
@@ -67,6 +69,14 @@ def test_the_reasons_are_those_of_the_decoders() -> None:
     """Every reason that a dead letter can have, explained."""
     reasons = [reason.strip("`") for reason, _ in _TABLES["Dead letters"]]
     assert reasons == [*get_args(Reason), "decoders_disagree"]
+
+
+def test_the_bounds_of_memory_are_the_codes() -> None:
+    """Queue, batch and cache, in the order of the sentence."""
+    _, _, sentence = _PAGE.read_text("utf-8").partition("- Memory of the service:")
+    stated = re.findall(r"(\d+) MiB", sentence.partition("\n\n")[0])
+    kibibytes = kafka._QUEUE_KIBIBYTES, kafka._BATCH_BYTES // 1024, sqlite._CACHE_KIBIBYTES
+    assert [int(size) * 1024 for size in stated] == list(kibibytes)
 
 
 @pytest.mark.parametrize("block", markdown.blocks(_PAGE, "sql"), ids=lambda block: block.place)
