@@ -9,6 +9,7 @@ outside of the callback. ``auto.offset.reset`` hides a lost log unless it is ``e
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
 from ..records import Headers, RecordBatch
 from .protocol import Changes, Fetched, Watermarks
 
+logger = logging.getLogger("sessionfold_consumer")
+
+_PROBE_SECONDS = 1.0
 _QUEUE_KIBIBYTES = 32_768
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
@@ -62,11 +66,12 @@ class KafkaSource:
         self._assigned: list[int] = list(partitions or ())
         self._revoked: list[int] = []
         self._started: dict[int, int] = {}
+        self._is_away = self._all_down = False
         self._callback_error: KafkaException | None = None
         self._value_bytes = _BATCH_BYTES // _FIRST_CHUNK_RECORDS
         with translated(settings):
             self._consumer = Consumer(
-                {**_client_settings(settings, group_id), "error_cb": _note},
+                {**_client_settings(settings, group_id), "error_cb": self._on_error},
                 logger=client_logger,
             )
             if self._in_group:
@@ -119,6 +124,7 @@ class KafkaSource:
             values += new_values
             if len(got) < chunk and time.monotonic() >= deadline:
                 break
+        self._watch_broker(answered=bool(records or ends))
         return Fetched(batch=_batch(records, values), ends=ends)
 
     def known_ends(self) -> dict[int, int]:
@@ -143,6 +149,24 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group, if there is one, and disconnect."""
         self._consumer.close()
+
+    def _watch_broker(self, *, answered: bool) -> None:
+        """Say once that no broker answers, and once that one does again."""
+        if not self._all_down:
+            return
+        if not self._is_away:
+            self._is_away = True
+            logger.warning("no broker answers at %s; waiting", self._settings.bootstrap_servers)
+        elif answered or self._answers():
+            self._is_away = self._all_down = False
+            logger.warning("a broker answers again at %s", self._settings.bootstrap_servers)
+
+    def _answers(self) -> bool:
+        try:
+            self._consumer.list_topics(self._topic, timeout=_PROBE_SECONDS)
+        except KafkaException:
+            return False
+        return True
 
     def _ask_for_watermarks(self, partition: int, deadline: float) -> Watermarks | None:
         """Return None while the partition has no leader, as just after it was created."""
@@ -205,6 +229,11 @@ class KafkaSource:
         self._value_bytes = max(1, size // len(values))
         return size
 
+    def _on_error(self, error: KafkaError) -> None:
+        # A refusal, too, passes when it comes while the service runs (credentials are renewed).
+        client_logger.warning("the client goes on after: %s", error.str())
+        self._all_down |= error.code() == KafkaError._ALL_BROKERS_DOWN
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned += [each.partition for each in partitions]
         self._tell(consumer.incremental_assign, [])
@@ -224,11 +253,6 @@ class KafkaSource:
             call(partitions)
         except KafkaException as error:
             self._callback_error = error
-
-
-def _note(error: KafkaError) -> None:
-    # A refusal, too, passes when it comes while the service runs (credentials that are renewed).
-    client_logger.warning("the client goes on after: %s", error.str())
 
 
 def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
