@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.books import run
 from benchmarks.workload import Workload, fill
 from tests.services.kafka import KafkaBroker, kafka_available
 from tests.services.topics import create_topic, unique_topic_name
 
-_ROOT = Path(__file__).parents[1]
 _MEBI = 1024 * 1024
 
 
@@ -84,18 +82,12 @@ def _round(servers: str, topic: str, workload: Workload) -> dict[str, Measured]:
 
 
 def _measure(command: Sequence[str], records: int) -> Measured:
-    """Run a program that prints the seconds it took, and take its books from the system."""
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}")
+    """Run a program that prints the seconds it took."""
+    books = run(command)
     return Measured(
-        records_per_second=records / float(output.split()[-1]),
-        cpu_microseconds=(usage.ru_utime + usage.ru_stime) / records * 1e6,
-        peak_mebibytes=usage.ru_maxrss * 1024 / _MEBI,
+        records_per_second=records / float(books.output.split()[-1]),
+        cpu_microseconds=books.cpu_seconds / records * 1e6,
+        peak_mebibytes=books.peak_bytes / _MEBI,
     )
 
 

@@ -37,6 +37,11 @@ class CommandLine:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
+    def launched(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it through a small launcher that prints what it used, as JSON, to stdout."""
+        launcher = [sys.executable, "-m", "benchmarks.books"]
+        return self._run([*launcher, SESSIONFOLD, *arguments], {})
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and return the process; what it prints can be read from there."""
         return subprocess.Popen(

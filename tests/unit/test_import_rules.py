@@ -24,6 +24,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "consumer/sessionfold_consumer/broker.py",
         "consumer/sessionfold_consumer/embedded.py",
         "tests/services/",
+        "tests/unit/sdk/test_publisher.py",
         "benchmarks/",
     ),
     "fastavro": ("schemas/", "tests/"),
@@ -34,7 +35,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "benchmarks/",
     ),
     "psycopg": (),
-    "sqlite3": ("consumer/sessionfold_consumer/store/",),
+    "sqlite3": ("consumer/sessionfold_consumer/store/", "tests/e2e/", "tests/docs/", "benchmarks/"),
     "sessionfold": ("producer/", "consumer/sessionfold_consumer/cli/", *_OUTSIDE),
     "sessionfold_consumer": ("consumer/", *_OUTSIDE),
 }

@@ -99,10 +99,7 @@ def test_the_base_install_runs_a_worker(base_only: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(
-            ["--help"],
-            marks=pytest.mark.xfail(reason="cli/dev.py imports rich when it is imported"),
-        ),
+        ["--help"],
         ["schema", "fingerprint"],
         ["run", "--help"],
     ],

@@ -15,7 +15,6 @@ from ..broker import Broker
 from ..config import Settings, load
 from ..errors import TopicMissingError
 from . import _options
-from ._dev_session import DevSession
 from .run import stop_signals
 
 _REPLICATION_OF_ONE_BROKER = 1
@@ -58,6 +57,8 @@ def command(
             settings = load(options, kafka_options)
             _make_topic_if_missing(settings)
             embedded = False
+        from ._dev_session import DevSession
+
         stopping = stack.enter_context(stop_signals())
         session = DevSession(settings, folder, embedded=embedded)
         raise SystemExit(session.run(commands, stopping))
