@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class Events:
 
 def decode(batch: RecordBatch) -> Events:
     """Decode and validate every record of a batch. Pure; never raises for what a record holds."""
-    values = [value or b"" for value in batch.values]
+    values = _given(batch.values)
     walk = _Walk(values)
     columns = _merged([_decode_with(walk, contract) for contract in published()])
     walk.valid &= walk.known
@@ -112,6 +112,11 @@ def decode(batch: RecordBatch) -> Events:
         columns=columns,
         refused=[_refused(batch, place) for place in np.flatnonzero(~walk.valid).tolist()],
     )
+
+
+def _given(parts: list[bytes | None]) -> list[bytes]:
+    """Return keys or values with no bytes in the place of null; nearly always there is none."""
+    return cast("list[bytes]", parts) if all(parts) else [part or b"" for part in parts]
 
 
 class _Walk:
@@ -319,8 +324,8 @@ def _check_keys(
         return
     assert column.ends is not None  # noqa: S101 - a string column
     places = column.places
-    all_keys = [key or b"" for key in batch.keys]
-    keys = all_keys if len(places) == len(all_keys) else [all_keys[p] for p in places.tolist()]
+    keys = _given(batch.keys)
+    keys = keys if len(places) == len(keys) else [keys[p] for p in places.tolist()]
     bodies = values if len(places) == len(values) else [values[p] for p in places.tolist()]
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     begins = (column.values - walk.start[places]).tolist()

@@ -12,7 +12,8 @@ values to indexed arrays").
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections import defaultdict
+from itertools import count, repeat
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,12 @@ class _Grouping:
     def __init__(self, events: Events) -> None:
         batch = events.batch
         places = events.accepted
-        keys = [batch.keys[place] for place in places.tolist()]
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        names = [key.decode() for key in numbers if key is not None]
+        keys = batch.keys
+        if len(places) < len(keys):
+            keys = [keys[place] for place in places.tolist()]
+        numbers: defaultdict[bytes | None, int] = defaultdict(count().__next__)
         session = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
+        names = [key.decode() for key in numbers if key is not None]
         partition = np.array(batch.partitions)[places]
         group, self.session_ids, self.partitions = _by_partition(session, partition, names)
         self.size = len(self.session_ids)
