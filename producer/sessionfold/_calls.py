@@ -239,7 +239,6 @@ def publish_end(client: Client, session: Session, fields: dict[str, Any]) -> Non
     ending = fields | {"is_finished": True, "ended_at": time.time_ns() // 1000}
     client.publish(session, ending, urgent=True)
     client.end(session)
-    session.has_verdict |= "is_successful" in fields
 
 
 def end_waits(wait_for_flush: bool | None = None) -> bool:

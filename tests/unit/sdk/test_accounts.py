@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import threading
@@ -290,6 +291,23 @@ class TestFlush:
             assert balance().in_flight == 1
             publisher._waiting.append(first)
 
+    @pytest.mark.parametrize("end", ["end_session", "session", "session_async", "aend_session"])
+    def test_with_the_setting_every_end_waits(self, end: str) -> None:
+        """Until the broker has the session's events; the event loop goes on meanwhile."""
+        with held(end_waits=True, end_timeout_seconds=30) as publisher:
+            delivering = threading.Thread(target=_deliver_both, args=[publisher])
+            delivering.start()
+            if end == "end_session":
+                lai.init()
+                lai.end_session()
+            elif end == "session":
+                with lai.session():
+                    pass
+            else:
+                asyncio.run(_end_in_a_loop(end))
+            assert balance() == lai.Stats(accepted=2, delivered=2)
+            delivering.join()
+
     @pytest.mark.parametrize("call", ["setting", "argument"])
     def test_the_wait_at_an_end_is_bounded(self, call: str) -> None:
         """With a broker that is away, the call returns all the same."""
@@ -299,6 +317,33 @@ class TestFlush:
             with lai.session():
                 pass
             assert publisher.waiting == 4
+
+
+def _deliver_both(publisher: HeldPublisher) -> None:
+    while publisher.waiting < 2:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    publisher.deliver()
+
+
+async def _end_in_a_loop(end: str) -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    counting = asyncio.create_task(count_turns())
+    if end == "session_async":
+        async with lai.session_async():
+            pass
+    else:
+        lai.init()
+        await lai.aend_session()
+    counting.cancel()
+    assert turns > 1
 
 
 def test_closing_gives_up_what_waits_and_says_how_much(caplog: pytest.LogCaptureFixture) -> None:

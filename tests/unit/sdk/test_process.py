@@ -151,6 +151,13 @@ def test_a_forked_child_ends_its_own_sessions_only() -> None:
     assert ends(lines) == [("childs", None), ("parents", None)]
 
 
+def test_a_forked_child_ends_what_it_resumed() -> None:
+    """A session that it began again is its own."""
+    lines = run(FORK.format(child="lai.init(session_id='parents')"))
+    child = lines[1]["pid"]
+    assert [line["pid"] for line in lines if line.get("is_finished")] == [child, lines[0]["pid"]]
+
+
 def test_a_forked_child_does_not_end_the_block_that_it_leaves() -> None:
     """It leaves it by an exit of its own, while the parent is still in it."""
     lines = run(
@@ -165,9 +172,30 @@ def test_a_forked_child_does_not_end_the_block_that_it_leaves() -> None:
 
 
 def test_a_forked_child_that_calls_nothing_publishes_nothing() -> None:
-    """Not even at its end."""
-    lines = run(FORK.format(child="assert lai.get_session_id() == 'parents'"))
+    """Not even at its end; which session is current, it knows."""
+    body = """found = [lai.get_session_id()]
+    thread = threading.Thread(target=lambda: found.append(lai.get_session_id()))
+    thread.start(); thread.join()
+    assert found == ['parents'] * 2, found"""
+    lines = run(FORK.format(child=body))
     assert len({line["pid"] for line in lines}) == 1
+
+
+def test_a_fork_while_another_thread_makes_a_client_does_not_hang() -> None:
+    """Nor the one that guards the making."""
+    run(
+        "import threading, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)  # of forking with threads\n"
+        "from sessionfold import _process\n"
+        "held, done = threading.Event(), threading.Event()\n"
+        "def hold():\n"
+        "    with _process._lock: held.set(); done.wait()\n"
+        "thread = threading.Thread(target=hold); thread.start(); held.wait()\n"
+        "child = os.fork()\n"
+        "if child == 0: lai.init(); os._exit(0)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
+        "done.set(); thread.join()\n"
+    )
 
 
 def test_a_fork_while_another_thread_publishes_does_not_hang() -> None:

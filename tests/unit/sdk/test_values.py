@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 from decimal import Decimal
 from enum import StrEnum
@@ -78,6 +79,16 @@ def test_every_finite_number_is_published_as_it_is(number: float) -> None:
     result = published(session_eval=number)["session_eval"]
     assert result == number
     assert math.copysign(1, result) == (1 if number == 0 else math.copysign(1, number))
+
+
+@pytest.mark.parametrize("zero", [-0.0, "-0", np.float64(-0.0)], ids=repr)
+def test_there_is_one_zero_on_the_wire(zero: Any) -> None:  # noqa: ANN401
+    """Events that mean the same are the same bytes, whatever a reader makes of the sign."""
+    with testing.record() as events:
+        lai.init()
+        lai.update_session(session_eval=zero)
+        value = events._publisher.records[1].value()
+    assert struct.pack("<d", -0.0) not in value
 
 
 @pytest.mark.parametrize(
