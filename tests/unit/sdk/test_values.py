@@ -169,7 +169,7 @@ def test_text_is_published_as_it_is(text: str) -> None:
     assert published(task=text)["task"] == text
 
 
-@given(st.text(st.characters(categories=("Cs", "Lu")) | st.just("\0"), max_size=20))
+@given(st.text(st.sampled_from("\0\ud800\udbff\udc00\udfffaé漢🙂"), max_size=8))
 def test_what_no_store_can_hold_is_replaced_and_counted(text: str) -> None:
     """U+0000 and lone surrogates become U+FFFD, one for one."""
     expected = "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
