@@ -41,7 +41,7 @@ def prepare(
     batch = _wanted(fetched.batch, positions, ends)
     events = decode(batch)
     return Commit(
-        advances=_advances(batch, fetched.ends, positions, ends),
+        advances=_advances(_reached(batch, fetched, ends), positions),
         rows=fold(events),
         dead_letters=[dead_letter(batch, refused) for refused in events.refused],
         records=len(batch),
@@ -76,16 +76,23 @@ def _is_wanted(
     return ends is None or offset < ends[partition]
 
 
-def _advances(
-    batch: RecordBatch,
-    seen_ends: Mapping[int, int],
-    positions: Mapping[int, Position],
-    ends: Mapping[int, int] | None,
-) -> list[Advance]:
+def _reached(
+    batch: RecordBatch, fetched: Fetched, ends: Mapping[int, int] | None
+) -> dict[int, int]:
+    """Return the offset that each partition is folded up to, those without a record included."""
+    seen = dict(fetched.ends)
+    if batch is not fetched.batch:
+        # A record behind the end of a bounded run shows, as an end does, that none is missing.
+        last = dict(zip(fetched.batch.partitions, fetched.batch.offsets, strict=True))
+        seen |= {partition: max(last[partition], seen.get(partition, 0)) for partition in last}
     reached = {p: offset + 1 for p, offset in zip(batch.partitions, batch.offsets, strict=True)}
-    for partition, seen in seen_ends.items():
-        bound = seen if ends is None else min(seen, ends.get(partition, seen))
+    for partition, end in seen.items():
+        bound = end if ends is None else min(end, ends.get(partition, end))
         reached[partition] = max(bound, reached.get(partition, 0))
+    return reached
+
+
+def _advances(reached: Mapping[int, int], positions: Mapping[int, Position]) -> list[Advance]:
     return [
         Advance(position=positions[partition], next_offset=next_offset)
         for partition, next_offset in sorted(reached.items())
