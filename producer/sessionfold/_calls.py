@@ -90,11 +90,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     )  # fmt: skip
     session = client.session(identifier)
     session.mask, session.auto_end, session.has_verdict = masking_function, auto_end, False
-    session.pid = os.getpid()
-    nest(session)
-    client.begin(session)
-    fields |= {"is_finished": False, "started_at": time.time_ns() // 1000}
-    client.publish(session, fields, urgent=True)
+    _begin(client, session, fields)
     return identifier
 
 
@@ -250,6 +246,14 @@ def wait_until_settled(session: Session) -> None:
     """Wait, with the configured bound, until this session's events are delivered or dropped."""
     client = session.client
     client.flush_session(session, client.configuration.end_timeout_seconds)
+
+
+def _begin(client: Client, session: Session, fields: dict[str, Any]) -> None:
+    session.pid = os.getpid()
+    nest(session)
+    client.begin(session)
+    fields |= {"is_finished": False, "started_at": time.time_ns() // 1000}
+    client.publish(session, fields, urgent=True)
 
 
 def _session(client: Client, session_id: str | None) -> Session:
