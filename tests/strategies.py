@@ -18,6 +18,8 @@ FIELDS = contract.current().fields
 Event = dict[str, Any]
 KeyAndValue = tuple[bytes | None, bytes | None]
 GoodRecord = tuple[bytes, bytes]
+Log = list[StoredRecord]
+Cut = tuple[Log, list[Log]]
 
 _LONG = (-(1 << 63), (1 << 63) - 1)
 _SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
@@ -120,9 +122,7 @@ _RECORDS_OF_FEW: st.SearchStrategy[KeyAndValue] = good_records(few_session_ids)
 
 
 @st.composite
-def logs(
-    draw: st.DrawFn, records: st.SearchStrategy[KeyAndValue] = _RECORDS_OF_FEW
-) -> list[StoredRecord]:
+def logs(draw: st.DrawFn, records: st.SearchStrategy[KeyAndValue] = _RECORDS_OF_FEW) -> Log:
     """A topic's records in the order in which a consumer might receive them.
 
     Few sessions, each spread over the partitions; offsets have gaps, as after a transaction.
@@ -134,6 +134,19 @@ def logs(
         offsets[partition] += step
         log.append(stored(partition, offsets[partition], key, value))
     return log
+
+
+mixed_logs = logs(st.one_of(_RECORDS_OF_FEW, any_records))
+"""Logs of events of few sessions, with all kinds of other records among them."""
+
+
+@st.composite
+def cuts(draw: st.DrawFn, log: st.SearchStrategy[Log]) -> Cut:
+    """A log, and the same cut at some places into batches, of which some may be empty."""
+    records = draw(log)
+    places = sorted(draw(st.lists(st.integers(0, len(records)), max_size=6)))
+    edges = zip([0, *places], [*places, len(records)], strict=True)
+    return records, [records[start:end] for start, end in edges]
 
 
 def stored(partition: int, offset: int, key: bytes | None, value: bytes | None) -> StoredRecord:

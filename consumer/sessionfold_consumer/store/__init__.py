@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ..errors import ConfigurationError
 from .dump import dump, letter_fields
@@ -54,16 +54,21 @@ def sqlite_path(url: str) -> Path:
     Raises:
         ConfigurationError: when the URL is of another kind, or names no file.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite":
+    scheme, colon, rest = url.partition(":")
+    if scheme.lower() != "sqlite" or not colon:
         # Not the whole URL: it may hold a password.
         raise ConfigurationError(
-            f"the store URL begins with {parts.scheme or url.partition(':')[0]!r}; it must be "
+            f"the store URL begins with {scheme!r}; it must be "
             "sqlite:///FILE (relative) or sqlite:////FILE (absolute)"
         )
-    if parts.netloc or not parts.path.strip("/"):
+    file = unquote(rest.removeprefix("///"))
+    if not rest.startswith("///") or not file.strip("/") or "\0" in file:
         raise ConfigurationError(
             "a sqlite URL has three slashes and a file, as in sqlite:///sessions.db, "
             "or four for an absolute path"
         )
-    return Path(unquote(parts.path.removeprefix("/")))
+    if "?" in rest or "#" in rest:
+        raise ConfigurationError(
+            "a sqlite URL has no options; in a file's name write %3F for ? and %23 for #"
+        )
+    return Path(file)

@@ -15,16 +15,17 @@ from .protocol import DeadLetter, SessionStore
 
 
 def dump(store: SessionStore) -> Iterator[str]:
-    """Return the dump's lines, without line ends."""
-    info = store.info()
-    identity = info.identity
-    yield _line("store", contract=info.contract_digest, topic=identity and identity.topic)
-    for partition, position in sorted(store.positions().items()):
-        yield _line("position", partition=partition, next_offset=position.next_offset)
-    for state in store.states():
-        yield _line("state", **state)
-    for letter in store.dead_letters():
-        yield _line("dead_letter", **letter_fields(letter))
+    """Yield the dump's lines, without line ends; all of one moment, while others write."""
+    with store.snapshot():
+        info = store.info()
+        identity = info.identity
+        yield _line("store", contract=info.contract_digest, topic=identity and identity.topic)
+        for partition, position in sorted(store.positions().items()):
+            yield _line("position", partition=partition, next_offset=position.next_offset)
+        for state in store.states():
+            yield _line("state", **state)
+        for letter in store.dead_letters():
+            yield _line("dead_letter", **letter_fields(letter))
 
 
 def letter_fields(letter: DeadLetter) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from sessionfold_schemas import current
 
 from ..errors import FencedError, StoreUnusableError, TopicChangedError
 from ..state import Row, State, StateColumn, state_columns
+from .messages import changed_message, missing_message
 from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
 
 
@@ -61,16 +63,17 @@ class MemoryStore:
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Merge rows, keep dead letters and advance positions."""
+        positions = dict(self._positions)
         for advance in advances:
-            if self._positions.get(advance.position.partition) != advance.position:
-                raise FencedError(advance.position.partition)
-        for row in rows:
-            self._merge(dict(zip((c.name for c in state_columns()), row, strict=True)))
-        for letter in dead_letters:
-            self._dead_letters.setdefault((letter.partition, letter.offset), letter)
-        for advance in advances:
-            moved = replace(advance.position, next_offset=advance.next_offset)
-            self._positions[moved.partition] = moved
+            partition = advance.position.partition
+            if positions.get(partition) != advance.position:
+                raise FencedError(partition)
+            positions[partition] = replace(advance.position, next_offset=advance.next_offset)
+        states = self._merged(rows)
+        letters = {(letter.partition, letter.offset): letter for letter in reversed(dead_letters)}
+        self._positions = positions
+        self._states |= states
+        self._dead_letters = letters | self._dead_letters
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's states."""
@@ -94,16 +97,23 @@ class MemoryStore:
         for key in sorted(self._dead_letters):
             yield self._dead_letters[key]
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Do nothing: an instance belongs to one thread, so nothing else changes it."""
+        return nullcontext()
+
     def close(self) -> None:
         """Do nothing."""
 
-    def _merge(self, new: State) -> None:
-        key = (new[current().key.name], new["partition"])
-        stored = self._states.get(key)
-        if stored is None:
-            self._states[key] = new
-        else:
-            self._states[key] = {c.name: merged(c, stored, new) for c in state_columns()}
+    def _merged(self, rows: Sequence[Row]) -> dict[tuple[str, int], State]:
+        """Return the states that rows change, without changing any."""
+        columns = state_columns()
+        changed: dict[tuple[str, int], State] = {}
+        for row in rows:
+            new: State = dict(zip((c.name for c in columns), row, strict=True))
+            key = (new[current().key.name], new["partition"])
+            stored = changed.get(key) or self._states.get(key)
+            changed[key] = {c.name: merged(c, stored, new) for c in columns} if stored else new
+        return changed
 
 
 def merged(column: StateColumn, stored: State, new: State) -> Any:  # noqa: ANN401 - a state value
@@ -138,28 +148,3 @@ def _matches(state: State, selection: Selection) -> bool:
         return False
     before = selection.last_occurred_before
     return before is None or state["last_occurred_at"] < before
-
-
-def changed_message(stored: TopicIdentity, found: TopicIdentity) -> str:
-    """Say how a topic differs from the one a store was built from, and what to do."""
-    advice = "its offsets cannot be compared; fold it into a new store (another --store)"
-    if stored.topic != found.topic:
-        return f"this store was built from the topic {stored.topic}, not {found.topic}; {advice}"
-    if stored.topic_id != found.topic_id:
-        return (
-            f"the topic {found.topic} is not the one this store was built from: its ID is "
-            f"{found.topic_id}, the store's is {stored.topic_id} (it was deleted and created "
-            f"again, or this is another cluster); {advice}"
-        )
-    return (
-        f"the topic {found.topic} has {found.partition_count} partitions, the store was built from "
-        f"{stored.partition_count}; with their number sessions move between them; {advice}"
-    )
-
-
-def missing_message(partition: int) -> str:
-    """Say that a position is missing."""
-    return (
-        f"the store has no position for partition {partition}, which it must have had: it was "
-        "damaged; fold the topic into a new store (another --store)"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -84,7 +85,8 @@ class Selection:
 class SessionStore(Protocol):
     """States, positions and dead letters of one topic.
 
-    An instance belongs to one thread. Everything but reading may raise ``StoreUnusableError``.
+    An instance belongs to one thread. Every method may raise ``StoreUnusableError``, when the
+    database does not do what is asked of it; a method that was to write has then written nothing.
     """
 
     def info(self) -> StoreInfo:
@@ -131,6 +133,12 @@ class SessionStore(Protocol):
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Return all dead letters, in the order of partition and offset."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Read from one moment: within the block, what others commit meanwhile is not seen.
+
+        Nothing may be written within the block.
+        """
 
     def close(self) -> None:
         """Release what the store holds."""

@@ -8,33 +8,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sessionfold_schemas import current
+from sessionfold_schemas import session_id_problem
 
 from ..errors import FencedError, StoreUnusableError, TopicChangedError
-from ..state import Row, State, StateColumn, state_columns
+from ..state import Row, State, state_columns
 from . import sql
-from .memory import changed_message, missing_message
+from .columns import merges
+from .messages import changed_message, missing_message
 from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
+from .sqlite_file import connect, primary_code, transaction
 
-SCHEMA_VERSION = 1
-"""The newest migration; kept in the file's ``user_version``."""
-
-_BUSY_SECONDS = 10.0
-_CACHE_KIBIBYTES = 65_536
-_TYPES = {
-    "string": "TEXT",
-    "long": "INTEGER",
-    "int": "INTEGER",
-    "double": "REAL",
-    "boolean": "INTEGER",
-    "timestamp": "INTEGER",
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "another process has held it locked for too long; stop it, or try again",
+    sqlite3.SQLITE_CANTOPEN: "it must be a file in a folder that exists, both writable",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; fold the topic into a new store (another --store)",
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_NOTADB: "name a store with --store",
+    sqlite3.SQLITE_PERM: "change its rights or its owner",
+    sqlite3.SQLITE_READONLY: "change the rights or the owner of the file and its folder",
 }
+_OTHER_ADVICE = "check its disk; what was committed before is right"
 
 
 class SqliteStore:
@@ -51,30 +49,15 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        if read_only and not path.exists():
-            raise StoreUnusableError(
-                f"there is no store at {path}; name one with --store, "
-                "or make one with: sessionfold run"
-            )
         with self._translated("open"):
-            self._database = _connect(path, read_only)
-            try:
-                self._prepare(read_only)
-            except BaseException:
-                self._database.close()
-                raise
+            self._database = connect(path, read_only=read_only)
         names = [column.name for column in state_columns()]
         self._sql = sql.statements(
             "sqlite.sql",
             columns=", ".join(names),
             placeholders=", ".join("?" for _ in names),
-            merges=",\n    ".join(_merge(c) for c in state_columns() if c.merge != "key"),
+            merges=",\n    ".join(merges()),
         )
-        self._booleans = [
-            (place, column.name)
-            for place, column in enumerate(state_columns())
-            if column.type == "boolean"
-        ]
 
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
@@ -113,7 +96,8 @@ class SqliteStore:
             for partition in partitions:
                 if not database.execute(self._sql["claim_position"], (owner, partition)).rowcount:
                     raise StoreUnusableError(missing_message(partition))
-        positions = self.positions()
+            # Read before others can claim: an epoch of theirs must not be taken for one's own.
+            positions = self.positions()
         return {partition: positions[partition] for partition in partitions}
 
     def commit(
@@ -131,6 +115,8 @@ class SqliteStore:
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's states."""
+        if session_id_problem(session_id) is not None:
+            return []  # also what the database could not even be asked
         return list(self._read("read_session", (session_id,)))
 
     def select(self, selection: Selection) -> Iterator[State]:
@@ -149,142 +135,40 @@ class SqliteStore:
             for row in self._database.execute(self._sql["read_dead_letters"]):
                 yield _letter(row)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read from one moment within the block."""
+        with self._translated("read"), transaction(self._database, "BEGIN"):
+            yield
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
         names = [column.name for column in state_columns()]
+        booleans = [column.name for column in state_columns() if column.type == "boolean"]
         with self._translated("read"):
             for row in self._database.execute(self._sql[statement], values):
                 state = dict(zip(names, row, strict=True))
-                for place, name in self._booleans:
-                    state[name] = None if row[place] is None else bool(row[place])
+                for name in booleans:
+                    state[name] = None if state[name] is None else bool(state[name])
                 yield state
-
-    def _prepare(self, read_only: bool) -> None:
-        version = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StoreUnusableError(
-                f"the store {self._path} is of version {version}, this program knows up to "
-                f"{SCHEMA_VERSION}; upgrade sessionfold"
-            )
-        if version == 0 and not read_only:
-            self._migrate()
-        elif version == 0:
-            raise StoreUnusableError(
-                f"{self._path} is not a store of sessionfold; name another with --store"
-            )
-        self._check_contract()
-
-    def _migrate(self) -> None:
-        tables = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if tables:
-            raise StoreUnusableError(
-                f"{self._path} is a database of another program; name another file with --store"
-            )
-        contract = current()
-        schema = sql.load(
-            "sqlite_schema.sql",
-            state_columns=",\n    ".join(_definition(column) for column in state_columns()),
-            view_columns=", ".join(_view_column(c) for c in state_columns() if c.merge != "offset"),
-            schema_version=str(SCHEMA_VERSION),
-            store_id=str(uuid.uuid4()),
-            contract_version=str(contract.version),
-            contract_digest=contract.digest,
-        )
-        # One script, one transaction: a migration that is interrupted leaves nothing.
-        self._database.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-
-    def _check_contract(self) -> None:
-        query = "SELECT contract_version, contract_digest FROM store_info"
-        version, digest = self._database.execute(query).fetchone()
-        if digest != current().digest:
-            raise StoreUnusableError(
-                f"the store {self._path} was folded with version {version} of the contract "
-                f"({digest[:12]}), this program has version {current().version} "
-                f"({current().digest[:12]}); fold the topic into a new store (another --store)"
-            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._translated("write"):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with self._translated("write"), transaction(self._database, "BEGIN IMMEDIATE"):
+            yield self._database
 
     @contextmanager
     def _translated(self, action: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
+            advice = _ADVICE.get(primary_code(error), _OTHER_ADVICE)
             raise StoreUnusableError(
-                f"cannot {action} the store {self._path}: {error}; check that the file and its "
-                "folder are writable, that the disk has room, and that it is a store of sessionfold"
+                f"cannot {action} the store {self._path}: {error}; {advice}"
             ) from error
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,  # transactions are begun by name
-        check_same_thread=False,
-    )
-    if not read_only:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-    return database
-
-
-def _definition(column: StateColumn) -> str:
-    given_always = column.merge != "offset" and column.decided_by in (
-        None,
-        "first_offset",
-        "last_offset",
-    )
-    return f"{column.name} {_TYPES[column.type]}{' NOT NULL' if given_always else ''}"
-
-
-def _view_column(column: StateColumn) -> str:
-    if column.type != "timestamp":
-        return column.name
-    seconds, rest = f"{column.name} / 1000000", f"{column.name} % 1000000"
-    return (
-        f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || "
-        f"printf('.%06dZ', {rest}) AS {column.name}"
-    )
-
-
-def _merge(column: StateColumn) -> str:
-    name = column.name
-    match column.merge:
-        case "least":
-            value = f"min({name}, excluded.{name})"
-        case "greatest":
-            value = f"max({name}, excluded.{name})"
-        case "add":
-            value = f"{name} + excluded.{name}"
-        case "offset":
-            value = _taken(name, name, column.prefers)
-        case _:
-            value = _taken(name, column.decided_by, column.merge)
-    return f"{name} = {value}"
-
-
-def _taken(name: str, decided_by: str | None, prefers: str | None) -> str:
-    sign, never = ("<", 2**63 - 1) if prefers == "earliest" else (">", -1)
-    return (
-        f"CASE WHEN excluded.{decided_by} {sign} ifnull({decided_by}, {never}) "
-        f"THEN excluded.{name} ELSE {name} END"
-    )
 
 
 def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:

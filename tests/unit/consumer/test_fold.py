@@ -15,35 +15,20 @@ from sessionfold_consumer.fold import fold
 from sessionfold_consumer.state import Row, state_columns
 from sessionfold_consumer.store import MemoryStore
 from tests import oracle
-from tests.services.topics import StoredRecord
-from tests.strategies import any_records, batch_of, few_session_ids, good_records, logs, stored
-
-Log = list[StoredRecord]
-Cut = tuple[Log, list[Log]]
+from tests.strategies import Cut, Log, batch_of, cuts, logs, mixed_logs, stored
 
 NAMES = [column.name for column in state_columns()]
 COUNTS = [column.name for column in state_columns() if column.merge == "add"]
 
-mixed_logs = logs(st.one_of(good_records(few_session_ids), any_records))
 
-
-@st.composite
-def slices(draw: st.DrawFn, log: st.SearchStrategy[Log]) -> Cut:
-    """A log, and the same cut at some places, into batches of which some are empty."""
-    records = draw(log)
-    cuts = sorted(draw(st.lists(st.integers(0, len(records)), max_size=6)))
-    edges = zip([0, *cuts], [*cuts, len(records)], strict=True)
-    return records, [records[start:end] for start, end in edges]
-
-
-@given(slices(mixed_logs))
+@given(cuts(mixed_logs))
 def test_any_split_folds_to_the_plain_fold(cut: Cut) -> None:
     """Batches are a matter of speed: values, offsets and counts are those of single events."""
     log, batches = cut
     assert states_of(batches) == expected(log)
 
 
-@given(slices(logs()), st.randoms(use_true_random=False))
+@given(cuts(logs()), st.randoms(use_true_random=False))
 def test_batches_may_be_applied_in_any_order(cut: Cut, random: Random) -> None:
     """The merge needs no order: each field's offset says which of two values is the newer."""
     log, batches = cut
@@ -51,7 +36,7 @@ def test_batches_may_be_applied_in_any_order(cut: Cut, random: Random) -> None:
     assert states_of(batches) == expected(log)
 
 
-@given(slices(logs()), st.data())
+@given(cuts(logs()), st.data())
 def test_a_slice_applied_again_changes_no_field(cut: Cut, data: st.DataObject) -> None:
     """Late or twice, whole or in part: only counts, which positions guard, see the repetition."""
     log, batches = cut

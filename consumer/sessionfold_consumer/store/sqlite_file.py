@@ -1,0 +1,180 @@
+"""The SQLite store's file: opened when it is one of ours, made when it is new, refused otherwise.
+
+A file is ours by its ``application_id``; its ``user_version`` is the newest migration in it.
+Nothing is changed in a file before it is known to be ours, its journal mode included.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sessionfold_schemas import current
+
+from ..errors import StoreUnusableError
+from . import sql
+from .columns import state_definitions, view_definitions
+
+APPLICATION_ID = int.from_bytes(b"sfld", "big")
+"""Marks a SQLite file as a store of sessionfold."""
+
+SCHEMA_VERSION = 1
+"""The newest migration that this program knows."""
+
+_BUSY_SECONDS = 10
+_RETRY_SECONDS = 0.01
+_CACHE_KIBIBYTES = 65_536
+# 32 MiB of 4 KiB pages. A checkpoint writes a page once, however often it changed; at SQLite's own
+# 4 MiB each batch of a fast run would end in one.
+_CHECKPOINT_PAGES = 8_192
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open the file of a store; create it, or make an empty file one, unless ``read_only``.
+
+    Raises:
+        StoreUnusableError: when it is no store of this program, or of another version of it.
+        sqlite3.Error: when it cannot be opened, read or (unless ``read_only``) written.
+    """
+    _check_path(path, read_only)
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,  # transactions are begun by name
+        check_same_thread=False,
+    )
+    try:
+        _prepare(database, path, read_only)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code (the low byte of the extended one), 0 for none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection, begin: str) -> Iterator[None]:
+    """Run the block in a transaction; an exception takes back all of it."""
+    database.execute(begin)
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _check_path(path: Path, read_only: bool) -> None:
+    """Refuse what SQLite has no clear word for."""
+    try:
+        is_folder, is_missing = path.is_dir(), not path.exists()
+    except OSError:
+        return  # opening it says what is wrong
+    if is_folder:
+        raise StoreUnusableError(f"{path} is a folder; name a file with --store")
+    if is_missing and read_only:
+        raise StoreUnusableError(
+            f"there is no store at {path}; name one with --store, or make one with: sessionfold run"
+        )
+
+
+def _prepare(database: sqlite3.Connection, path: Path, read_only: bool) -> None:
+    with transaction(database, "BEGIN"):
+        is_new = _is_new(database, path)
+    if is_new and read_only:
+        raise StoreUnusableError(
+            f"{path} is an empty file and no store yet; name a store with --store, "
+            "or make it one with: sessionfold run"
+        )
+    if not read_only:
+        _use_wal(database)
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        _migrate(database, path)
+    _check_contract(database, path)
+
+
+def _is_new(database: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the file is empty; refuse it when it is neither empty nor ours."""
+    application, version = _pragma(database, "application_id"), _pragma(database, "user_version")
+    if application == APPLICATION_ID:
+        if version > SCHEMA_VERSION:
+            raise StoreUnusableError(
+                f"the store {path} is of version {version}, this program knows up to "
+                f"{SCHEMA_VERSION}; upgrade sessionfold"
+            )
+        return False
+    tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application or version or tables:
+        raise StoreUnusableError(
+            f"{path} is a database of another program; name another file with --store"
+        )
+    return True
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Switch to WAL mode. SQLite does not wait here for another that switches, so this does."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    """Create the tables of a new store, whole or not at all.
+
+    Of two processes that make one store the second finds it made, since it had to wait.
+    """
+    with transaction(database, "BEGIN IMMEDIATE"):
+        if _is_new(database, path):
+            for statement in _schema().values():
+                database.execute(statement)
+        # Changes nothing, but shows now, and not at the first batch, whether that is allowed.
+        database.execute("DELETE FROM store_info WHERE false")
+
+
+def _schema() -> dict[str, str]:
+    contract = current()
+    return sql.statements(
+        "sqlite_schema.sql",
+        state_columns=",\n    ".join(state_definitions()),
+        view_columns=",\n    ".join(view_definitions()),
+        application_id=str(APPLICATION_ID),
+        schema_version=str(SCHEMA_VERSION),
+        store_id=str(uuid.uuid4()),
+        contract_version=str(contract.version),
+        contract_digest=contract.digest,
+    )
+
+
+def _check_contract(database: sqlite3.Connection, path: Path) -> None:
+    query = "SELECT contract_version, contract_digest FROM store_info"
+    version, digest = database.execute(query).fetchone()
+    if digest != current().digest:
+        raise StoreUnusableError(
+            f"the store {path} was folded with version {version} of the contract "
+            f"({digest[:12]}), this program has version {current().version} "
+            f"({current().digest[:12]}); fold the topic into a new store (another --store)"
+        )
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    value: int = database.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

@@ -1,0 +1,30 @@
+"""The stores that each test of the suite runs over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sessionfold_consumer.store import SessionStore
+from tests.contract.store import stores
+
+
+@pytest.fixture(params=stores.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """A kind of store, for tests that need several of them."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_store(kind: str) -> Iterator[SessionStore]:
+    """A store that no service has run on yet."""
+    with stores.KINDS[kind]() as store:
+        yield store
+
+
+@pytest.fixture
+def store(kind: str) -> Iterator[SessionStore]:
+    """A store that is bound to a topic with the partitions 0, 1 and 2, each at offset 0."""
+    with stores.bound(kind) as bound:
+        yield bound
