@@ -35,7 +35,13 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "benchmarks/",
     ),
     "psycopg": (),
-    "sqlite3": ("consumer/sessionfold_consumer/store/", "tests/e2e/", "tests/docs/", "benchmarks/"),
+    "sqlite3": (
+        "consumer/sessionfold_consumer/store/",
+        "tests/contract/store/",
+        "tests/e2e/",
+        "tests/docs/",
+        "benchmarks/",
+    ),
     "sessionfold": ("producer/", "consumer/sessionfold_consumer/cli/", *_OUTSIDE),
     "sessionfold_consumer": ("consumer/", *_OUTSIDE),
 }
