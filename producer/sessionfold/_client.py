@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
-from sessionfold_schemas import decode, encoder, text_bytes
+from sessionfold_schemas import decode, fields_encoder, text_bytes
 
 from ._config import Configuration
 from ._publisher import QUEUE_IS_FULL, KafkaPublisher, NotTakenError, OnDelivery, Publisher
@@ -125,13 +125,13 @@ class Client:
     def _hand_over(self, session: Session, fields: dict[str, Any], sequence: int) -> str | None:
         """Encode one event and give it to the publisher; return why that did not take it."""
         lost, session.lost = session.lost, 0
-        value = encoder(*fields)(
+        value = fields_encoder(*fields)(
             session.prefix,
             time.time_ns() // 1000,
             self._producer_bytes,
             sequence,
             lost,
-            *fields.values(),
+            fields,
         )
         session.accepted += 1
         self._in_flight += 1

@@ -49,10 +49,9 @@ def encode(event: Mapping[str, Any]) -> bytes:
         if name not in names:
             raise InvalidEventError(name, "is not a field of the contract")
     values = {field.name: _checked(field, event.get(field.name)) for field in contract.fields}
-    required = [values[field.name] for field in contract.fields[1:] if not field.optional]
+    required = [values[name] for name in _required(contract)]
     given = [f.name for f in contract.fields if f.optional and values[f.name] is not None]
-    prefix = event_prefix(event[contract.key.name])
-    value = encoder(*given)(prefix, *required, *(values[name] for name in given))
+    value = fields_encoder(*given)(event_prefix(event[contract.key.name]), *required, values)
     if len(value) > MAX_RECORD_BYTES:
         longest = max(event, key=lambda name: len(str(event[name])))
         raise InvalidEventError(
@@ -73,18 +72,30 @@ def text_bytes(text: str) -> bytes:
 
 
 @cache
-def encoder(*given: str) -> Encoder:
+def fields_encoder(*given: str) -> Encoder:
     """Return the compiled encoder of events in which just the optional fields ``given`` are given.
 
     It is called with :func:`event_prefix` of the session, then the values of the other fields that
-    are not optional, in the contract's order, then those of ``given``, in that order. Strings that
-    are not optional are given encoded (:func:`text_bytes`), since they seldom change. Nothing is
-    validated: the caller has.
+    are not optional, in the contract's order, then a mapping with the values of ``given``. Strings
+    that are not optional are given encoded (:func:`text_bytes`), since they seldom change. Nothing
+    is validated: the caller has.
     """
     # The source is made of the contract's own field names, which are Avro names (identifiers).
     namespace = dict(_tables())
     exec(compile(_source(current(), given), "<encoder of SessionUpdated>", "exec"), namespace)  # noqa: S102
     return namespace["encode"]  # type: ignore[no-any-return]
+
+
+@cache
+def encoder(*given: str) -> Encoder:
+    """Return :func:`fields_encoder`, to be called with the values of ``given`` in that order."""
+    encode_fields = fields_encoder(*given)
+    first = 1 + len(_required(current()))
+
+    def encode_values(*values: object) -> bytes:
+        return encode_fields(*values[:first], dict(zip(given, values[first:], strict=True)))
+
+    return encode_values
 
 
 @cache
@@ -108,21 +119,30 @@ def _tables() -> dict[str, Any]:
 
 
 def _source(contract: Contract, given: tuple[str, ...]) -> str:
-    required = [field.name for field in contract.fields[1:] if not field.optional]
     lines: list[str] = []
     pieces = ["prefix"]
     for field in contract.fields[1:]:
         if field.optional and field.name not in given:
-            if pieces[-1].startswith("b'\\0"):
-                pieces[-1] = pieces[-1][:-1] + "\\0'"
-            else:
-                pieces.append("b'\\0'")
+            _add_null(pieces)
             continue
         code, result = _VALUE_SOURCE[field.type, field.optional]
+        if field.optional:
+            lines.append(f"{field.name} = fields[{field.name!r}]")
         lines.extend(line.replace("@", field.name) for line in code)
         pieces.append(result.replace("@", field.name))
-    head = f"def encode({', '.join(['prefix', *required, *given])}):"
+    head = f"def encode({', '.join(['prefix', *_required(contract), 'fields'])}):"
     return "\n    ".join([head, *lines, f"return b''.join(({', '.join(pieces)}))"])
+
+
+def _required(contract: Contract) -> list[str]:
+    return [field.name for field in contract.fields[1:] if not field.optional]
+
+
+def _add_null(pieces: list[str]) -> None:
+    if pieces[-1].startswith("b'\\0"):
+        pieces[-1] = pieces[-1][:-1] + "\\0'"
+    else:
+        pieces.append("b'\\0'")
 
 
 # A varint is put together from groups of 14 bits; zigzag doubles a value that is not negative, so

@@ -101,12 +101,13 @@ def test_the_encoder_keeps_one_upper_part_of_a_timestamp() -> None:
 
 @given(st.integers(contract.MIN_INT, contract.MAX_INT), texts)
 def test_the_parts_are_the_whole(sequence: int, task: str) -> None:
-    """The SDK's way (prefix and encoder) gives the bytes of ``encode``."""
-    prefix = contract.event_prefix("s-1")
-    producer = contract.text_bytes("p-1")
-    value = contract.encoder("task")(prefix, 7, producer, sequence, 3, task)
+    """The SDK's way (prefix and encoder) gives the bytes of ``encode``, in any order of fields."""
+    always = (contract.event_prefix("s-1"), 7, contract.text_bytes("p-1"), sequence, 3)
     event = {"session_id": "s-1", "occurred_at": 7, "producer_id": "p-1", "lost_before": 3}
-    assert value == contract.encode(event | {"sequence": sequence, "task": task})
+    value = contract.encode(event | {"sequence": sequence, "task": task, "session_name": "n"})
+    fields = {"task": task, "session_name": "n"}
+    assert contract.fields_encoder(*fields)(*always, fields) == value
+    assert contract.encoder(*fields)(*always, *fields.values()) == value
 
 
 def test_none_and_absent_are_the_same() -> None:
