@@ -33,6 +33,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "consumer/sessionfold_consumer/fold.py",
         "tests/",
         "benchmarks/",
+        "examples/",
     ),
     "psycopg": (),
     "sqlite3": (
