@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from sessionfold_schemas import Field, current
 
-from .decode import Column, Events
+from .decode import Events
 from .state import Row
+from .walk import Column
 
 _Groups = NDArray[np.int64]
 

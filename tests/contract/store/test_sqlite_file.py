@@ -69,18 +69,21 @@ def test_of_two_processes_the_later_claim_wins(filled: Path) -> None:
 
 
 def test_no_two_claims_share_an_epoch(filled: Path) -> None:
-    """However closely they follow each other; a shared epoch would fence neither."""
-    workers, rounds = 4, 25
-    barrier = Barrier(workers)
+    """However closely they follow each other; a shared epoch would fence neither.
 
-    def claims(name: int) -> list[int]:
-        with closing(SqliteStore(filled)) as store:
-            barrier.wait()
-            return [store.claim([0], str(name))[0].owner_epoch for _ in range(rounds)]
+    The other claims as soon as it can: before the first statement that is in no transaction.
+    """
+    others: list[int] = []
+    with closing(SqliteStore(filled)) as one, closing(SqliteStore(filled)) as other:
 
-    with ThreadPoolExecutor(workers) as pool:
-        epochs = [epoch for found in pool.map(claims, range(workers)) for epoch in found]
-    assert sorted(epochs) == list(range(2, 2 + workers * rounds))
+        def cut_in(statement: str) -> None:
+            if not (one._database.in_transaction or others or "BEGIN" in statement):
+                others.append(other.claim([0], "other")[0].owner_epoch)
+
+        one._database.set_trace_callback(cut_in)
+        mine = one.claim([0], "one")[0].owner_epoch
+        one.positions()
+    assert (mine, others) == (2, [3])
 
 
 def test_many_may_make_one_store(path: Path) -> None:

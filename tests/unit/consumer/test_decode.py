@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sessionfold_schemas as contract
-from sessionfold_consumer.decode import Column, Events, _decode_with, _merged, _Walk, decode
+from sessionfold_consumer.decode import Events, _merged, decode
 from sessionfold_consumer.records import RecordBatch
+from sessionfold_consumer.walk import Column, Walk, read_fields
 from tests.strategies import (
     FIELDS,
     KeyAndValue,
@@ -26,7 +27,6 @@ from tests.strategies import (
 )
 
 FIELDS_BY_NAME = {field.name: field for field in FIELDS}
-READ = [field.name for field in FIELDS if field.fold != "none"]
 
 EVENT = {
     "session_id": "é-1",
@@ -92,7 +92,9 @@ def test_a_record_cut_in_two_is_two_bad_records() -> None:
 def test_values_are_plain_and_canonical() -> None:
     """-0.0 is 0.0, an empty text is a value, a time before 1970 keeps its microseconds."""
     (found,) = by_columns([(key_of(EVENT), contract.encode(EVENT))])
-    expected = {name: EVENT[name] for name in READ if name in EVENT} | {"session_eval": 0.0}
+    expected = {name: EVENT[name] for name in FIELDS_BY_NAME if name in EVENT} | {
+        "session_eval": 0.0
+    }
     assert found == {name: repr(value) for name, value in expected.items()}
 
 
@@ -163,8 +165,8 @@ def test_writers_of_several_versions_share_a_batch() -> None:
         for writer in (old, new)
     }
     values = [contract.frame(writer, bodies[writer.fingerprint]) for writer in (old, new, old)]
-    walk = _Walk(values)
-    columns = _merged([_decode_with(walk, writer) for writer in (old, new)])
+    walk = Walk(values)
+    columns = _merged([read_fields(walk, writer) for writer in (old, new)])
     assert walk.valid.tolist() == [True, True, True]
     assert columns["task"].places.tolist() == [1]
     assert columns["started_at"].places.tolist() == [0, 1, 2]
@@ -180,14 +182,14 @@ def by_reference(key: bytes | None, value: bytes | None) -> dict[str, str] | str
         _, event = contract.decode(value, key=key)
     except contract.InvalidRecordError as error:
         return f"{error.reason}: {error.detail}"
-    return {name: repr(event[name]) for name in READ if event[name] is not None}
+    return {name: repr(event[name]) for name in FIELDS_BY_NAME if event[name] is not None}
 
 
 def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
     """Return the same from the columnar decoder, for each record of one batch."""
     events = decode(batch(records))
     found: dict[int, dict[str, str] | str] = {place: {} for place in events.accepted.tolist()}
-    for name in READ:
+    for name in FIELDS_BY_NAME:
         for place, value in values(events, events.columns.get(name)):
             event = found[place]
             assert isinstance(event, dict)
