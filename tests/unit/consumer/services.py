@@ -1,0 +1,109 @@
+"""Services over a log and a store in memory, and what they are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from sessionfold_consumer.service import Progress, Service, ignore_progress
+from sessionfold_consumer.source import Fetched, MemoryLog, MemorySource, Source
+from sessionfold_consumer.store import MemoryStore, SessionStore, TopicIdentity
+from tests import oracle
+from tests.services.topics import StoredRecord
+from tests.strategies import KeyAndValue, stored
+
+PARTITIONS = 3
+
+S = TypeVar("S", bound=SessionStore)
+
+Item = tuple[int, KeyAndValue | None]
+"""A partition and the record to append to it; None is a mark, as a transaction leaves it."""
+
+
+class Topic:
+    """A log in memory, and the same records as the oracle reads them."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog(PARTITIONS)
+        self.records: list[StoredRecord] = []
+
+    def append(self, items: Sequence[Item]) -> None:
+        """Append records and marks."""
+        for partition, record in items:
+            if record is None:
+                self.log.mark(partition)
+                continue
+            offset = len(self.log.partitions[partition])
+            self.records.append(stored(partition, offset, *record))
+            self.log.append(partition, *record)
+
+    def ends(self) -> dict[int, int]:
+        """Return the high watermark of each partition."""
+        return {partition: len(log) for partition, log in enumerate(self.log.partitions)}
+
+
+def new_store() -> MemoryStore:
+    """Return an empty store that is bound to the topic."""
+    return bound(MemoryStore())
+
+
+def bound(store: S) -> S:
+    """Return a new store, bound to the topic."""
+    identity = TopicIdentity(topic="t", topic_id="id", partition_count=PARTITIONS)
+    store.bind(identity, dict.fromkeys(range(PARTITIONS), 0))
+    return store
+
+
+def new_service(
+    source: Source,
+    store: SessionStore,
+    *,
+    batch_records: int = 100,
+    until: Mapping[int, int] | None = None,
+    on_progress: Callable[[Progress], None] = ignore_progress,
+) -> Service:
+    """Return a service of the topic."""
+    return Service(
+        source=source,
+        store=store,
+        topic="t",
+        owner="test",
+        batch_records=batch_records,
+        until=until,
+        on_progress=on_progress,
+    )
+
+
+def caught_up(store: SessionStore, topic: Topic) -> bool:
+    """Say whether the store's positions are the log's ends."""
+    return next_offsets(store) == topic.ends()
+
+
+def next_offsets(store: SessionStore) -> dict[int, int]:
+    """Return the store's positions."""
+    return {partition: held.next_offset for partition, held in store.positions().items()}
+
+
+def assert_is_fold_of_its_prefix(store: SessionStore, topic: Topic) -> None:
+    """Hold states, counts and dead letters to the plain fold of all before the positions."""
+    positions = next_offsets(store)
+    prefix = [record for record in topic.records if record.offset < positions[record.partition]]
+    expected = oracle.fold(prefix)
+    assert list(store.states()) == oracle.ordered(expected.states)
+    letters = {(each.partition, each.offset): each.reason for each in store.dead_letters()}
+    assert letters == expected.refused
+
+
+class InterruptedSource(MemorySource):
+    """A source whose group acts while it fetches: records are in hand when their partition goes."""
+
+    def __init__(self, log: MemoryLog, assigned: Sequence[int] | None = None) -> None:
+        super().__init__(log, assigned)
+        self.while_fetching: Callable[[], None] = lambda: None
+
+    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+        """Fetch, and then let the group act."""
+        fetched = super().fetch(max_records, timeout_seconds)
+        act, self.while_fetching = self.while_fetching, lambda: None
+        act()
+        return fetched
