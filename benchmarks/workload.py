@@ -79,7 +79,7 @@ class _Session:
         fields = self._fields(occurred_at, chance)
         self.left -= 1
         encode = encoder(*fields)
-        return encode(self._prefix, occurred_at, self._producer_id, sequence, 0, *fields.values())
+        return encode(self._prefix, occurred_at, self._producer_id, sequence, 0, fields)
 
     def _fields(self, occurred_at: int, chance: random.Random) -> dict[str, object]:
         if self.left == self._events:

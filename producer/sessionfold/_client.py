@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
-from sessionfold_schemas import decode, fields_encoder, text_bytes
+from sessionfold_schemas import decode, encoder, text_bytes
 
 from ._config import Configuration
 from ._publisher import QUEUE_IS_FULL, KafkaPublisher, NotTakenError, OnDelivery, Publisher
@@ -111,40 +111,29 @@ class Client:
                 raise ClosedError
             sequence = self._sequence
             self._sequence = sequence + 1
+            refused = QUEUE_IS_FULL
             if self._in_flight < self._queue_events or urgent or self._queue_has_room():
-                refused = self._hand_over(session, fields, sequence)
-            else:
-                refused = QUEUE_IS_FULL
-            if refused is None:
-                return
+                lost = session.lost
+                value = encoder(*fields)(
+                    session.prefix, time_ns() // 1000, self._producer_bytes, sequence, lost, fields
+                )
+                session.accepted += 1
+                self._in_flight += 1
+                try:
+                    self._publish(session.key, value, session.on_delivery)
+                except NotTakenError as error:
+                    session.accepted -= 1
+                    self._in_flight -= 1
+                    refused = str(error)
+                else:
+                    if lost:
+                        session.lost -= lost
+                        self._owing.discard(session)
+                    return
             session.lost += 1
             self._owing.add(session)
             self._dropped += 1
         self._say_dropping(refused)
-
-    def _hand_over(self, session: Session, fields: dict[str, Any], sequence: int) -> str | None:
-        """Encode one event and give it to the publisher; return why that did not take it."""
-        lost, session.lost = session.lost, 0
-        value = fields_encoder(*fields)(
-            session.prefix,
-            time.time_ns() // 1000,
-            self._producer_bytes,
-            sequence,
-            lost,
-            fields,
-        )
-        session.accepted += 1
-        self._in_flight += 1
-        try:
-            self._publish(session.key, value, session.on_delivery)
-        except NotTakenError as error:
-            session.accepted -= 1
-            self._in_flight -= 1
-            session.lost = lost
-            return str(error)
-        if lost:
-            self._owing.discard(session)
-        return None
 
     def session(self, session_id: str) -> Session:
         """Return the session with this (checked) ID, begun here or elsewhere."""

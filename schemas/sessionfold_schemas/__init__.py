@@ -6,7 +6,7 @@ driven by it. Importing this package reads nothing; :func:`current` loads the co
 
 from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
 from ._decode import decode
-from ._encode import encode, encoder, event_prefix, fields_encoder, text_bytes
+from ._encode import encode, encoder, event_prefix, text_bytes
 from ._values import (
     MAX_INT,
     MAX_SESSION_ID_BYTES,
@@ -49,7 +49,6 @@ __all__ = [
     "encode",
     "encoder",
     "event_prefix",
-    "fields_encoder",
     "frame",
     "published",
     "session_id_problem",

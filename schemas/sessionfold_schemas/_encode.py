@@ -51,7 +51,7 @@ def encode(event: Mapping[str, Any]) -> bytes:
     values = {field.name: _checked(field, event.get(field.name)) for field in contract.fields}
     required = [values[name] for name in _required(contract)]
     given = [f.name for f in contract.fields if f.optional and values[f.name] is not None]
-    value = fields_encoder(*given)(event_prefix(event[contract.key.name]), *required, values)
+    value = encoder(*given)(event_prefix(event[contract.key.name]), *required, values)
     if len(value) > MAX_RECORD_BYTES:
         longest = max(event, key=lambda name: len(str(event[name])))
         raise InvalidEventError(
@@ -72,7 +72,7 @@ def text_bytes(text: str) -> bytes:
 
 
 @cache
-def fields_encoder(*given: str) -> Encoder:
+def encoder(*given: str) -> Encoder:
     """Return the compiled encoder of events in which just the optional fields ``given`` are given.
 
     It is called with :func:`event_prefix` of the session, then the values of the other fields that
@@ -87,27 +87,14 @@ def fields_encoder(*given: str) -> Encoder:
 
 
 @cache
-def encoder(*given: str) -> Encoder:
-    """Return :func:`fields_encoder`, to be called with the values of ``given`` in that order."""
-    encode_fields = fields_encoder(*given)
-    first = 1 + len(_required(current()))
-
-    def encode_values(*values: object) -> bytes:
-        return encode_fields(*values[:first], dict(zip(given, values[first:], strict=True)))
-
-    return encode_values
-
-
-@cache
 def _tables() -> dict[str, Any]:
     """Return what encoders look up."""
     groups = range(1 << _GROUP_BITS)
-    more = [bytes((group & 127 | 128, group >> 7 | 128)) for group in groups]
     last = [_varint(group) for group in groups]
     return {
-        "more": more,  # a group that another one follows
         "last": last,  # the last group of a varint
-        "doubled": more[::2],
+        # the lowest group of a doubled value, one that another group follows
+        "doubled": [bytes((group & 127 | 128, group >> 7 | 128)) for group in groups[::2]],
         "small": last[::2],
         "text_head": [b"\x02" + _zigzag_varint(size) for size in range(_SHORT)],
         "varint": _varint,
@@ -146,30 +133,28 @@ def _add_null(pieces: list[str]) -> None:
 
 
 # A varint is put together from groups of 14 bits; zigzag doubles a value that is not negative, so
-# the lowest group holds 13 bits of it. What lies above 27 bits of a timestamp changes every two
-# minutes only, and is kept in `high`.
+# the lowest group holds 13 bits of it. What lies above them in a timestamp changes every 8 ms only,
+# and is kept in `high`.
 _TIMESTAMP = [
-    "low = @ & 134217727",
-    "@_0, @_1, @_2 = doubled[low & 8191], more[low >> 13], high.get(@ >> 27)",
-    "if @_2 is None:",
-    "    if @ >= 134217728:",
+    "@_0, @_1 = doubled[@ & 8191], high.get(@ >> 13)",
+    "if @_1 is None:",
+    "    if @ >= 8192:",
     "        high.clear()",
-    "        @_2 = high[@ >> 27] = varint(@ >> 27)",
+    "        @_1 = high[@ >> 13] = varint(@ >> 13)",
     "    else:",
-    "        @_0, @_1, @_2 = b'', b'', zigzag_varint(@)",
+    "        @_0, @_1 = b'', zigzag_varint(@)",
 ]
-_INTEGER = [
-    "if 0 <= @ < 8192:",
-    "    @_0, @_1 = b'', small[@]",
-    "elif 0 <= @ < 134217728:",
+_LONG_INTEGER = [
+    "if 8192 <= @ < 134217728:",
     "    @_0, @_1 = doubled[@ & 8191], last[@ >> 13]",
     "else:",
-    "    @_0, @_1 = b'', zigzag_varint(@)",
+    "    @_0, @_1 = b'', small[@] if 0 <= @ < 8192 else zigzag_varint(@)",
 ]
+_INTEGER = ["@ = small[@] if 0 <= @ < 8192 else zigzag_varint(@)"]
 _NUMBERS = {
-    "timestamp": (_TIMESTAMP, "@_0, @_1, @_2"),
-    "long": (_INTEGER, "@_0, @_1"),
-    "int": (_INTEGER, "@_0, @_1"),
+    "timestamp": (_TIMESTAMP, "@_0, @_1"),
+    "long": (_LONG_INTEGER, "@_0, @_1"),
+    "int": (_INTEGER, "@"),
 }
 _TEXT = [
     "@ = @.encode()",
