@@ -6,6 +6,7 @@ All errors of the client end here or in ``source``; :func:`translated` is their 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -45,6 +46,9 @@ _REFUSALS = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    KafkaError.ILLEGAL_SASL_STATE,
+    KafkaError.DELEGATION_TOKEN_AUTHORIZATION_FAILED,
+    KafkaError.DELEGATION_TOKEN_EXPIRED,
 }
 _SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
 """Errors that say that a call failed, not why."""
@@ -52,10 +56,19 @@ _SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS
 _MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 _BAD_SETTINGS = {
     KafkaError._INVALID_ARG,
+    KafkaError._CONFLICT,
+    KafkaError._NOT_IMPLEMENTED,
+    KafkaError._UNSUPPORTED_FEATURE,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL,
     KafkaError.INVALID_CONFIG,
+    KafkaError.INVALID_GROUP_ID,
     KafkaError.INVALID_PARTITIONS,
     KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.INVALID_SESSION_TIMEOUT,
     KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.UNSUPPORTED_ASSIGNOR,
+    KafkaError.UNSUPPORTED_VERSION,
 }
 
 
@@ -196,7 +209,9 @@ def translate(settings: Settings, error: KafkaError) -> ConsumerError:
     if code == KafkaError.TOPIC_ALREADY_EXISTS:
         return TopicExistsError(settings.topic)
     if code in _BAD_SETTINGS:
-        return ConfigurationError(f"Kafka does not accept a setting: {error.str()}")
+        # The name of the setting is told, not its value: it may be a secret in the wrong place.
+        words = re.sub('Invalid value ".*" for', "Invalid value for", error.str(), flags=re.DOTALL)
+        return ConfigurationError(f"Kafka does not accept a setting: {words}")
     return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, _words(error))
 
 

@@ -16,7 +16,22 @@ from .errors import ConfigurationError
 
 KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
 
-_SECRETS = ("password", "secret", "pem", "sasl.jaas", "oauthbearer.config")
+_SECRETS = ("password", "passphrase", "secret", "pem", "sasl.jaas", "oauthbearer.config")
+
+_FIXED = {
+    "bootstrap.servers": "use --bootstrap-servers or SESSIONFOLD_BOOTSTRAP_SERVERS",
+    "metadata.broker.list": "use --bootstrap-servers or SESSIONFOLD_BOOTSTRAP_SERVERS",
+    "group.id": "use --group-id or SESSIONFOLD_GROUP_ID",
+    "group.protocol": "use --group-protocol or SESSIONFOLD_GROUP_PROTOCOL",
+    "auto.offset.reset": "it would skip or repeat records when the log has none at the position",
+    "enable.partition.eof": "without it the end of a partition is not seen",
+    "isolation.level": "records of transactions that were aborted are never folded",
+    "partition.assignment.strategy": "partitions are handed over one by one (cooperative-sticky)",
+}
+"""librdkafka settings that the service depends on, and why they cannot be given."""
+
+_NOT_TEXT = re.compile(r".*_cb|logger|default\.topic\.config")
+"""Names of the Python client for what is no text."""
 
 
 def _topic_name(name: str) -> str:
@@ -75,6 +90,8 @@ def load(
     """
     given = {name: value for name, value in settings.items() if value is not None}
     kafka = kafka_environment(environment) | dict(map(_kafka_option, kafka_options))
+    for name in kafka:
+        _refuse_fixed(name)
     try:
         return Settings.model_validate({**given, "kafka": kafka})
     except ValidationError as error:
@@ -84,10 +101,22 @@ def load(
 def kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the librdkafka settings that the environment gives, by librdkafka's names."""
     return {
-        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
-        for name, value in environment.items()
-        if name.startswith(KAFKA_PREFIX)
+        _kafka_name(variable): value
+        for variable, value in environment.items()
+        if variable.startswith(KAFKA_PREFIX)
     }
+
+
+def _kafka_name(variable: str) -> str:
+    name = variable.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+    return "log_level" if name == "log.level" else name  # the only one without a dot
+
+
+def _refuse_fixed(name: str) -> None:
+    if name in _FIXED:
+        raise ConfigurationError(f"the Kafka setting {name} cannot be given: {_FIXED[name]}")
+    if _NOT_TEXT.fullmatch(name):
+        raise ConfigurationError(f"{name} is no setting that can be given as text; leave it out")
 
 
 def _kafka_option(option: str) -> tuple[str, str]:
