@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from sessionfold_consumer.config import Settings, load
 from sessionfold_consumer.errors import ConfigurationError
@@ -106,6 +107,9 @@ def test_a_secret_never_shows() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load({"batch_records": CANARY}, environment=environment)
     assert CANARY not in str(caught.value)
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"batch_records": CANARY})
+    assert CANARY not in str(refused.value)
 
 
 @pytest.mark.parametrize(
