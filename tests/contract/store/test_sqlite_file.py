@@ -224,6 +224,24 @@ def test_a_file_that_may_not_be_written_is_said(shared_folder: Path) -> None:
         assert list(store.states()) == []
 
 
+def test_an_empty_file_that_may_not_be_written_is_said(shared_folder: Path) -> None:
+    """At once: nothing is waited for that time does not mend."""
+    path = shared_folder / "sessions.db"
+    path.touch(0o444)
+    shared_folder.chmod(0o777)
+    with as_nobody(), refused("attempt to write a readonly database; change the rights"):
+        SqliteStore(path)
+
+
+def test_a_store_opened_for_reading_is_not_written(filled: Path) -> None:
+    """Whoever holds it: a command that answers questions changes nothing."""
+    with closing(open_read_only(filled)) as store:
+        before = list(dump(store))
+        with refused("attempt to write a readonly database"):
+            store.claim([0], "one")
+        assert list(dump(store)) == before
+
+
 def test_a_reader_needs_the_folder_too(shared_folder: Path) -> None:
     """In WAL mode it shares an index with writers; SQLite makes its file when nobody else has."""
     path = shared_folder / "sessions.db"

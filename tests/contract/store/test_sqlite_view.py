@@ -37,6 +37,15 @@ def test_values_are_plain(tmp_path: Path) -> None:
         assert database.execute(query).fetchall() == [("t", 0.5, 1, 0, None)]
 
 
+def test_the_table_says_what_is_always_known(tmp_path: Path) -> None:
+    """A state has its bounds and counts; whether it has a field depends on the events."""
+    with closing(filled(tmp_path, [])) as database:
+        columns = database.execute("PRAGMA table_info(session_state)").fetchall()
+    known = [name for _, name, _, is_not_null, *_ in columns if is_not_null]
+    fields = [field.name for field in contract.current().state_fields]
+    assert known == [name for name in public_columns() if name not in fields]
+
+
 @pytest.mark.parametrize(
     ("micros", "text"),
     [
