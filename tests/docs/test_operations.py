@@ -15,7 +15,7 @@ import pytest
 import sessionfold
 from sessionfold_consumer import errors
 from sessionfold_consumer.source import kafka
-from sessionfold_consumer.store import open_store, sqlite
+from sessionfold_consumer.store import open_store, sqlite_file
 from sessionfold_consumer.topic import wanted_settings
 from sessionfold_schemas import Reason
 from tests.docs import commands, markdown
@@ -75,7 +75,7 @@ def test_the_bounds_of_memory_are_the_codes() -> None:
     """Queue, batch and cache, in the order of the sentence."""
     _, _, sentence = _PAGE.read_text("utf-8").partition("- Memory of the service:")
     stated = re.findall(r"(\d+) MiB", sentence.partition("\n\n")[0])
-    kibibytes = kafka._QUEUE_KIBIBYTES, kafka._BATCH_BYTES // 1024, sqlite._CACHE_KIBIBYTES
+    kibibytes = kafka._QUEUE_KIBIBYTES, kafka._BATCH_BYTES // 1024, sqlite_file._CACHE_KIBIBYTES
     assert [int(size) * 1024 for size in stated] == list(kibibytes)
 
 
