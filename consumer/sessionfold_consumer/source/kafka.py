@@ -25,7 +25,7 @@ from .protocol import Changes, Fetched, Watermarks
 logger = logging.getLogger("sessionfold_consumer")
 
 _PROBE_SECONDS = 1.0
-_QUEUE_KIBIBYTES = 32_768
+_QUEUE_KIBIBYTES = 16_384
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
 _FIRST_CHUNK_RECORDS = 32
@@ -270,7 +270,7 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
         "fetch.wait.max.ms": 100,
         # The default of a second stalls a fast reader each time the queue was full.
         "fetch.queue.backoff.ms": 5,
-        "queued.min.messages": 100_000,
+        "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": _QUEUE_KIBIBYTES,
     }
     if settings.group_protocol == "classic":
