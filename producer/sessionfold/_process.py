@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -115,11 +116,30 @@ def _from_parent() -> Client:
     return child
 
 
-@cache
 def _prepare_process() -> None:
-    atexit.register(_at_exit)
+    _follow_forks()
+    _register_at_exit(os.getpid())
+
+
+@cache
+def _follow_forks() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
+
+
+@cache
+def _register_at_exit(_pid: int) -> None:
+    """See that :func:`_at_exit` runs at the end of this process, whichever kind it is.
+
+    A child of multiprocessing ends by ``os._exit``: before Python 3.13 it runs no atexit handler,
+    and since then those only that were registered in it; its own finalizers it always runs.
+    """
+    atexit.register(_at_exit)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_exit, exitpriority=0)
 
 
 def _at_exit() -> None:

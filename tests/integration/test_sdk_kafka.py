@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,3 +241,49 @@ def javas_partition(key: bytes, partitions: int) -> int:
 
 def _times(number: int) -> int:
     return number * 0x5BD1E995 & 0xFFFFFFFF
+
+
+CHILDREN = """
+import multiprocessing, sys
+import sessionfold as lai
+
+def work(number):
+    lai.init(session_id=f"child-{number}")
+    for step in range(50):
+        lai.update_session(session_eval=step)
+
+if __name__ == "__main__":
+    lai.init(session_id="parent")
+    context = multiprocessing.get_context(sys.argv[1])
+    children = [context.Process(target=work, args=(number,)) for number in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    print([child.exitcode for child in children])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_children_of_multiprocessing_deliver_what_waits(
+    broker: Broker, topic: str, tmp_path: Path, method: str
+) -> None:
+    """They end by ``os._exit``, which runs no atexit handler before Python 3.13."""
+    program = tmp_path / "children.py"
+    program.write_text(CHILDREN)
+    ended = subprocess.run(
+        [sys.executable, str(program), method],
+        env=os.environ
+        | {"SESSIONFOLD_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "SESSIONFOLD_TOPIC": topic},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout.strip()) == (0, "[0, 0, 0]"), ended.stderr
+    found = by_session(events_in(broker, topic))
+    assert sorted(found) == ["child-0", "child-1", "child-2", "parent"]
+    for session_id, events in found.items():
+        expected = [] if session_id == "parent" else list(range(50))
+        assert [each["session_eval"] for each in events if "session_eval" in each] == expected
+        assert events[-1]["is_finished"] is True
