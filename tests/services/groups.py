@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from .kafka import Broker
 from .topics import TIMEOUT_SECONDS, client_settings, unique_topic_name
@@ -30,3 +32,28 @@ def join_group(broker: Broker, topic: str, *, protocol: str) -> list[int]:
         return sorted(partition.partition for partition in consumer.assignment())
     finally:
         consumer.close()
+
+
+def committed_offsets(broker: Broker, group_id: str, topic: str) -> dict[int, int]:
+    """Return the offsets that Kafka keeps for a group, by partition; none where it has none."""
+    admin = AdminClient(client_settings(broker))
+    request = ConsumerGroupTopicPartitions(group_id)
+    found = admin.list_consumer_group_offsets([request])[group_id].result(TIMEOUT_SECONDS)
+    places = [each for each in found.topic_partitions or [] if each.topic == topic]
+    return {each.partition: each.offset for each in places}
+
+
+def alter_committed_offsets(
+    broker: Broker, group_id: str, topic: str, offsets: Mapping[int, int]
+) -> None:
+    """Set a group's offsets, as an operator may; the group must have no members."""
+    admin = AdminClient(client_settings(broker))
+    places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+    request = ConsumerGroupTopicPartitions(group_id, places)
+    admin.alter_consumer_group_offsets([request])[group_id].result(TIMEOUT_SECONDS)
+
+
+def delete_group(broker: Broker, group_id: str) -> None:
+    """Delete a group and all that Kafka keeps for it; it must have no members."""
+    admin = AdminClient(client_settings(broker))
+    admin.delete_consumer_groups([group_id])[group_id].result(TIMEOUT_SECONDS)

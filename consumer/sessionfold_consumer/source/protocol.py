@@ -69,8 +69,7 @@ class Source(Protocol):
         Raises:
             LogTruncatedError: when a partition has no record at the offset it was started at.
             RecordCorruptError: when a record's checksum is wrong.
-            TopicMissingError: when a group's topic was deleted. Without a group the client waits
-                for one of this name.
+            TopicMissingError: when the topic was deleted.
             BrokerRefusedError: when the broker withdraws the right to read.
         """
 
