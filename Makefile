@@ -31,7 +31,7 @@ check: $(INSTALLED) ## Lint, format, types, and what the wheel holds.
 	@$(IN_VENV) -m pytest -q tests/unit/test_wheel.py
 
 soak: $(INSTALLED) ## The tests that run for minutes: random kills, many generated cases.
-	@SESSIONFOLD_TEST_PROFILE=soak $(IN_VENV) -m pytest -m soak $(ARGS)
+	@SESSIONFOLD_TEST_PROFILE=soak $(IN_VENV) -m pytest -m "soak or hypothesis" $(ARGS)
 
 bench: $(INSTALLED) ## The benchmarks, side by side with what they are compared to.
 	@$(IN_VENV) -m benchmarks $(ARGS)

@@ -23,7 +23,7 @@ settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile(
     "soak",
     deadline=None,
-    max_examples=5_000,
+    max_examples=2_000,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("SESSIONFOLD_TEST_PROFILE", "default"))
