@@ -113,7 +113,8 @@ class Client:
             self._sequence = sequence + 1
             refused = QUEUE_IS_FULL
             if self._in_flight < self._queue_events or urgent or self._queue_has_room():
-                lost = session.lost
+                # Not only once it is told: a call that interrupts this one would tell it, too.
+                lost = self._take_lost(session) if session.lost else 0
                 value = encoder(*fields)(
                     session.prefix, time_ns() // 1000, self._producer_bytes, sequence, lost, fields
                 )
@@ -122,13 +123,9 @@ class Client:
                 try:
                     self._publish(session.key, value, session.on_delivery)
                 except NotTakenError as error:
-                    session.accepted -= 1
-                    self._in_flight -= 1
+                    self._take_back(session, lost)
                     refused = str(error)
                 else:
-                    if lost:
-                        session.lost -= lost
-                        self._owing.discard(session)
                     return
             session.lost += 1
             self._owing.add(session)
@@ -224,6 +221,18 @@ class Client:
         """Look again after taking the reports that wait to be counted."""
         self._take_reports()
         return self._in_flight < self._queue_events
+
+    def _take_lost(self, session: Session) -> int:
+        """Return what ``session`` has to tell, and owe it no longer."""
+        lost, session.lost = session.lost, 0
+        self._owing.discard(session)
+        return lost
+
+    def _take_back(self, session: Session, lost: int) -> None:
+        """Undo an event that was not taken, and was to tell of ``lost`` updates."""
+        session.accepted -= 1
+        self._in_flight -= 1
+        session.lost += lost
 
     def _say_dropping(self, reason: str) -> None:
         if not self._said_dropping:

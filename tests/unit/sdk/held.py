@@ -24,17 +24,23 @@ class HeldPublisher:
     Attributes:
         delivered: the events that were delivered, in order.
         refuses: when set, why no event is taken.
+        interruption: when set, called once, in the middle of the next publication: what a signal
+            handler or a finalizer does.
     """
 
     def __init__(self, on_reports: Callable[[], None]) -> None:
         self.delivered: list[Event] = []
         self.refuses: str | None = None
         self.capacity: int | None = None
+        self.interruption: Callable[[], object] | None = None
         self._waiting: deque[tuple[MemoryRecord, OnDelivery]] = deque()
         self._on_reports = on_reports
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Keep one event, unless the publisher is full or refuses."""
+        interruption, self.interruption = self.interruption, None
+        if interruption is not None:
+            interruption()
         if self.refuses is not None:
             raise NotTakenError(self.refuses)
         if len(self._waiting) == self.capacity:

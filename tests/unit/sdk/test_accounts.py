@@ -34,6 +34,7 @@ operations = st.one_of(
     st.tuples(st.just("init"), st.sampled_from(SESSIONS)),
     st.tuples(st.just("update"), st.sampled_from(SESSIONS)),
     st.tuples(st.just("update"), st.sampled_from(SESSIONS)),
+    st.tuples(st.just("interrupted"), st.sampled_from(SESSIONS)),
     st.tuples(st.just("end"), st.sampled_from(SESSIONS)),
     st.tuples(st.just("deliver"), st.integers(1, 4)),
     st.tuples(st.just("fail"), st.integers(1, 4)),
@@ -50,6 +51,10 @@ def perform(operation: str, argument: Any, publisher: HeldPublisher, made: Count
             lai.init(session_id=argument)
         case "update":
             lai.update_session(task="t", session_id=argument)
+        case "interrupted":
+            publisher.interruption = lambda: perform("update", argument, publisher, made)
+            lai.update_session(task="t", session_id=argument)
+            publisher.interruption = None
         case "end":
             lai.end_session(session_id=argument)
         case "deliver":
@@ -60,7 +65,7 @@ def perform(operation: str, argument: Any, publisher: HeldPublisher, made: Count
             lai.flush(0)
         case _:
             setattr(publisher, operation, argument)
-    made[argument] += operation in ("init", "update", "end")
+    made[argument] += operation in ("init", "update", "interrupted", "end")
 
 
 @given(st.lists(operations, max_size=60))
@@ -81,6 +86,7 @@ def test_the_accounts_balance_at_every_moment(log: list[tuple[str, Any]]) -> Non
         assert balance().in_flight == 0
     told: Counter[str] = Counter()
     for event in publisher.delivered:
+        assert event["lost_before"] >= 0
         told[event["session_id"]] += 1 + event["lost_before"]
     assert {session: told[session] for session in SESSIONS} == {
         session: made[session] for session in SESSIONS
@@ -109,6 +115,39 @@ def test_a_full_queue_drops_updates_and_the_next_event_says_how_many(
     assert caplog.messages == [
         "updates are dropped from now on, counted in stats() and lost_before: the queue is full"
     ]
+
+
+@pytest.mark.parametrize("inner", [None, "refused"])
+@pytest.mark.parametrize("outer", [None, "refused"])
+def test_a_call_that_interrupts_another_tells_no_loss_twice(
+    inner: str | None, outer: str | None
+) -> None:
+    """As a signal handler's may; nor is a loss forgotten, whichever of the two is taken."""
+    with held() as publisher:
+        lai.init(session_id="a")
+
+        def interrupt() -> None:
+            publisher.refuses = inner
+            lai.update_session(task="inner")
+            publisher.refuses = outer
+
+        publisher.refuses = "refused"
+        lai.update_session(task="lost")
+        publisher.interruption = interrupt
+        lai.update_session(task="outer")
+        assert len(_process.client()._owing) == (inner is not None or outer is not None)
+        publisher.refuses = None
+        lai.update_session(task="last")
+        assert _process.client()._owing == set()
+        publisher.deliver()
+    told = {event.get("task"): event["lost_before"] for event in publisher.delivered[1:]}
+    expected = {
+        (None, None): {"inner": 0, "outer": 1, "last": 0},
+        ("refused", None): {"outer": 1, "last": 1},
+        (None, "refused"): {"inner": 0, "last": 2},
+        ("refused", "refused"): {"last": 3},
+    }
+    assert told == expected[inner, outer]
 
 
 def test_init_and_end_find_room_where_an_update_does_not() -> None:
