@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from .errors import ConfigurationError
+from sessionfold_schemas import KAFKA_PREFIX, kafka_environment
 
-KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
+from .errors import ConfigurationError
 
 _SECRETS = ("password", "passphrase", "secret", "pem", "sasl.jaas", "oauthbearer.config")
 
@@ -96,20 +96,6 @@ def load(
         return Settings.model_validate({**given, "kafka": kafka})
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
-
-
-def kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the librdkafka settings that the environment gives, by librdkafka's names."""
-    return {
-        _kafka_name(variable): value
-        for variable, value in environment.items()
-        if variable.startswith(KAFKA_PREFIX)
-    }
-
-
-def _kafka_name(variable: str) -> str:
-    name = variable.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
-    return "log_level" if name == "log.level" else name  # the only one without a dot
 
 
 def _refuse_fixed(name: str) -> None:

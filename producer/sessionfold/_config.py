@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from sessionfold_schemas import kafka_environment
+
 from .errors import ConfigurationError
 
 PREFIX = "SESSIONFOLD_"
-KAFKA_PREFIX = "SESSIONFOLD_KAFKA_"
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 
@@ -68,19 +69,11 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
         if name != "kafka" and PREFIX + name.upper() in environment
     }
     values |= {name: value for name, value in settings.items() if value is not None}
-    values["kafka"] = _kafka_environment(environment) | _texts(settings.get("kafka") or {})
+    values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka") or {})
     try:
         return Configuration(**values)
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
-
-
-def _kafka_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
-        for name, value in environment.items()
-        if name.startswith(KAFKA_PREFIX)
-    }
 
 
 def _texts(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ driven by it. Importing this package reads nothing; :func:`current` loads the co
 from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
 from ._decode import decode
 from ._encode import encode, encoder, event_prefix, text_bytes
+from ._environment import KAFKA_PREFIX, kafka_environment
 from ._values import (
     MAX_INT,
     MAX_SESSION_ID_BYTES,
@@ -27,6 +28,7 @@ from .errors import (
 
 __all__ = [
     "HEADER_BYTES",
+    "KAFKA_PREFIX",
     "MAGIC",
     "MAX_INT",
     "MAX_RECORD_BYTES",
@@ -50,6 +52,7 @@ __all__ = [
     "encoder",
     "event_prefix",
     "frame",
+    "kafka_environment",
     "published",
     "session_id_problem",
     "text_bytes",

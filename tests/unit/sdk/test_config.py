@@ -115,6 +115,12 @@ def test_what_the_client_refuses_is_told_without_its_value(setting: str) -> None
     assert setting in str(e.value)
 
 
+def test_the_client_takes_the_one_setting_whose_name_has_no_dot() -> None:
+    """The variable that makes it quieter, of all, must not stop a worker."""
+    configuration = load({"SESSIONFOLD_KAFKA_LOG_LEVEL": "3"}, bootstrap_servers="127.0.0.1:1")
+    KafkaPublisher(configuration, lambda: None).close()
+
+
 def test_the_client_is_set_up_not_to_lose_or_reorder() -> None:
     """Idempotent, acknowledged by all, partitioned as Java does; the user's settings win."""
     settings = client_settings(load({}, kafka={"compression.type": "lz4"}))
