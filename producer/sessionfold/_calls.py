@@ -66,7 +66,8 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
         session_name: a name for people.
         session_id: the session to resume; None starts a new one with a random UUID.
         task: what the session is doing now.
-        masking_function: applied to every free text of this session before it is published.
+        masking_function: applied to every free text of this session before it is published; None
+            keeps the one that this process knows of the session, if any.
         auto_end: whether a normal end of the process ends the session, without an opinion on its
             success.
         api_key, agent_id, providers, production_monitoring, experiment_id, evaluators, tags,
@@ -81,15 +82,16 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     """
     client = _process.client()
     identifier = str(uuid.uuid4()) if session_id is None else checked_id(session_id)
-    fields = checked_fields(client, masking_function, session_name=session_name, task=task)
+    session = client.session(identifier)
+    mask = session.mask if masking_function is None else masking_function
+    fields = checked_fields(client, mask, session_name=session_name, task=task)
     _say_ignored(
         client,
         api_key=api_key, agent_id=agent_id, providers=providers, evaluators=evaluators, tags=tags,
         production_monitoring=production_monitoring or None, experiment_id=experiment_id,
         datasetitem_id=datasetitem_id, capture_uncaught=None if capture_uncaught else False,
     )  # fmt: skip
-    session = client.session(identifier)
-    session.mask, session.auto_end, session.has_verdict = masking_function, auto_end, False
+    session.mask, session.auto_end, session.has_verdict = mask, auto_end, False
     _begin(client, session, fields)
     return identifier
 

@@ -49,6 +49,29 @@ def test_a_mask_is_its_sessions_wherever_it_is_used(events: Events) -> None:
     assert [event["task"] for event in events[3:]] == ["plain", "***", "****"]
 
 
+def test_a_session_that_is_resumed_keeps_its_mask(events: Events) -> None:
+    """From the resuming call's own texts on, open or ended; until another one is given."""
+    session = lai.init(masking_function=stars)
+    lai.init(session_id=session, session_name="open", task="abc")
+    lai.end_session()
+    lai.init(session_id=session, task="abcd")
+    lai.update_session(task="ab")
+    lai.init(session_id=session, task="abc", masking_function=str.upper)
+    lai.update_session(task="ab")
+    texts = [event["task"] for event in events if "task" in event]
+    assert texts == ["***", "****", "**", "ABC", "AB"]
+    assert events[1]["session_name"] == "****"
+
+
+def test_a_call_that_fails_changes_no_mask(events: Events) -> None:
+    """What cannot begin changes nothing of the session that it names."""
+    session = lai.init(masking_function=stars)
+    with pytest.raises(lai.InvalidFieldError):
+        lai.init(session_id=session, task=7, masking_function=str.upper)  # type: ignore[arg-type]
+    lai.update_session(task="abc")
+    assert events[-1]["task"] == "***"
+
+
 def test_a_mask_outlives_its_session(events: Events) -> None:
     """A session that was open for long is not forgotten first when it ends."""
     masked = lai.init(masking_function=stars)
