@@ -191,8 +191,11 @@ def flush(timeout_seconds: float = 2.0) -> bool:
 
     Returns:
         True when it was; False when the time ran out, or an event was dropped since the last flush.
+
+    Raises:
+        ClosedError: after :func:`shutdown`, whose losses are in :func:`stats`.
     """
-    client = _process.existing
+    client = _process.client_in_use()
     return client is None or client.flush(timeout_seconds)
 
 

@@ -34,6 +34,17 @@ def client() -> Client:
     return existing or _make_client()
 
 
+def client_in_use() -> Client | None:
+    """Return this process's client; None when nothing has needed one.
+
+    Raises:
+        ClosedError: after :func:`close`.
+    """
+    if existing is None and _closed is not None:
+        raise ClosedError
+    return existing
+
+
 def last() -> Client | None:
     """Return this process's client, also a closed one; None when nothing has needed one."""
     return existing or _closed

@@ -38,7 +38,7 @@ class InvalidFieldError(SessionfoldError, ValueError):
 
 
 class ClosedError(SessionfoldError):
-    """Raised by a call that publishes after ``shutdown()``."""
+    """Raised by a call that publishes or flushes after ``shutdown()``."""
 
     def __init__(self) -> None:
         super().__init__(
