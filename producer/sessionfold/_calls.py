@@ -200,7 +200,10 @@ def flush(timeout_seconds: float = 2.0) -> bool:
 
 
 def shutdown(timeout_seconds: float | None = None) -> None:
-    """Deliver what can be delivered in time and close; later calls raise ``ClosedError``.
+    """Do what a normal exit does: end sessions, deliver what can be delivered in time, close.
+
+    Sessions that this process began with ``auto_end`` and did not end are ended, without an opinion
+    on success. Later calls that publish or flush raise ``ClosedError``.
 
     Args:
         timeout_seconds: the bound; None is the setting ``exit_timeout_seconds``.

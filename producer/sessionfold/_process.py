@@ -75,13 +75,19 @@ def configure(make: Callable[[], Client]) -> None:
 
 
 def close(timeout_seconds: float) -> None:
-    """Close this process's client, if there is one; later calls raise."""
+    """End the sessions begun here, without an opinion on success; deliver and close.
+
+    Does nothing when no client is in use. Later calls raise.
+    """
     global existing, _closed
+    from ._calls import end_own_sessions
+
     with _lock:
         closing = existing
         if closing is None:
             return
         existing, _closed = None, closing
+    end_own_sessions(closing)
     closing.close(timeout_seconds)
 
 
@@ -154,11 +160,7 @@ def _register_at_exit(_pid: int) -> None:
 
 
 def _at_exit() -> None:
-    """End the sessions that were begun here, without an opinion on success, and deliver."""
-    from . import _calls
-
     if existing is not None:
-        _calls.end_own_sessions(existing)
         close(existing.configuration.exit_timeout_seconds)
 
 

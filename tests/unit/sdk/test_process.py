@@ -69,13 +69,41 @@ def test_after_shutdown_calls_raise_and_the_accounts_stay() -> None:
         "    try: call()\n"
         "    except lai.ClosedError as error: assert 'configure()' in str(error)\n"
         "    else: raise SystemExit(5)\n"
-        "assert lai.stats().accepted == lai.stats().delivered == 1\n"
+        "assert lai.stats().accepted == lai.stats().delivered == 2\n"
         "lai.shutdown()\n"
         "install()\n"
         "assert lai.flush()\n"
         "lai.init(session_id='b')\n"
     )
-    assert [line.get("session_id", "closed") for line in lines] == ["a", "closed", *"bb", "closed"]
+    told = [line.get("session_id", "closed") for line in lines]
+    assert told == ["a", "a", "closed", "b", "b", "closed"]
+
+
+def test_shutdown_ends_the_sessions_of_this_process_as_its_exit_does() -> None:
+    """Without an opinion, and before it delivers: nothing could end them behind it."""
+    lines = run(
+        "lai.init(session_id='kept', auto_end=False)\n"
+        "lai.init(session_id='done'); lai.end_session(is_successful=True)\n"
+        "lai.update_session(task='t', session_id='elsewhere')\n"
+        "lai.init(session_id='a'); lai.init(session_id='b')\n"
+        "lai.shutdown()\n"
+        "assert lai.get_session_id() == 'kept'\n"
+        "lai.shutdown()\n"
+    )
+    assert ends(lines) == [("done", True), ("a", None), ("b", None)]
+    assert [line for line in lines if "closed" in line] == [lines[-1]]
+
+
+def test_a_session_that_shutdown_left_open_goes_on_with_the_next_client() -> None:
+    """It is current as before; one that was ended is not."""
+    lines = run(
+        "lai.init(session_id='kept', auto_end=False); lai.init(session_id='ended')\n"
+        "lai.shutdown()\n"
+        "install()\n"
+        "lai.update_session(task='t')\n"
+    )
+    assert [line.get("session_id") for line in lines if "task" in line] == ["kept"]
+    assert ends(lines) == [("ended", None)]
 
 
 def test_a_block_that_was_shut_down_within_lets_its_exception_go_on() -> None:
@@ -87,7 +115,7 @@ def test_a_block_that_was_shut_down_within_lets_its_exception_go_on() -> None:
         "        raise KeyError\n"
         "except KeyError: pass\n"
     )
-    assert ends(lines) == []
+    assert ends(lines) == [("a", None)]
 
 
 def test_a_client_can_be_configured_once() -> None:
