@@ -100,7 +100,7 @@ def _convert_number(field: str, value: Any) -> float:  # noqa: ANN401 - a caller
     try:
         return float(_number_adapter().validate_python(value)) + 0.0
     except ValidationError:
-        problem = "a number that is not finite" if isinstance(value, float) else _kind(value)
+        problem = "not a finite number" if _may_be_number(value) else _kind(value)
         raise InvalidFieldError(field, f"is {problem}; {accepted}") from None
 
 
@@ -114,6 +114,15 @@ def _number_adapter() -> Any:  # noqa: ANN401 - pydantic is not imported at modu
 def _is_numpy_bool(value: object) -> bool:
     kind = type(value)
     return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
+
+
+def _may_be_number(value: object) -> bool:
+    """Say whether it is the value that is wrong, and not its type."""
+    from decimal import Decimal
+    from numbers import Real
+
+    of_numpy = getattr(value, "dtype", None)
+    return isinstance(value, str | Real | Decimal) or getattr(of_numpy, "kind", None) == "f"
 
 
 def _is_array(value: object) -> bool:
