@@ -12,7 +12,15 @@ from typing import Any, Literal, get_args
 from .errors import ContractError, UnknownFingerprintError
 
 FoldRule = Literal["key", "first_and_last", "none", "sum", "last", "first"]
-"""How a field's values become state: see the module docstring of the consumer's ``fold``."""
+"""How a field's values become a session's state, in the order of the log:
+
+- ``key``: names the session; a partition's events with the same value are folded together.
+- ``first_and_last``: the values of the first and of the last event, as ``first_…`` and ``last_…``.
+- ``none``: no part of the state; the value is in the log only, for audits of order and gaps.
+- ``sum``: the values of all events are added up, each exactly once.
+- ``last``: the value of the last event that gave the field, with that record's offset.
+- ``first``: the value of the first event that gave the field, with that record's offset.
+"""
 
 ValueType = Literal["string", "long", "int", "double", "boolean", "timestamp"]
 """The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``."""

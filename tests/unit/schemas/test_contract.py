@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -42,6 +44,14 @@ def test_the_fields_are_those_of_the_design() -> None:
 def test_every_field_says_what_it_means_and_in_which_unit() -> None:
     """The ``.avsc`` is the only place where a field is described."""
     assert [f.name for f in CURRENT.fields if not f.doc or not f.unit] == []
+
+
+def test_every_fold_rule_is_described_where_it_is_defined() -> None:
+    """Who writes a field's rule into the ``.avsc`` reads there what it does."""
+    source = Path(_contract.__file__).read_text("utf-8")
+    described = source.partition("FoldRule = ")[2].partition('"""')[2].partition('"""')[0]
+    found = re.findall(r"^- ``(\w+)``: \S", described, re.MULTILINE)
+    assert found == list(get_args(contract.FoldRule))
 
 
 def test_fields_are_found_by_their_fold_rule() -> None:
