@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from .broker import Broker
 from .config import Settings
-from .errors import TopicUnsuitableError
-from .service import Progress, Service, ignore_progress
+from .errors import TopicChangedError
+from .service import Progress, Service, confirm_nothing, ignore_progress
 from .source import Watermarks
 from .source.kafka import KafkaSource
 from .store import SessionStore, StoreInfo, TopicIdentity, open_store
-from .topic import TopicDescription, deviations
+from .store.messages import changed_message
+from .topic import refuse_destructive
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -49,7 +50,8 @@ def service(
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
     """
     with closing(open_store(settings.store)) as store:
-        identity = _identity(settings, wiring)
+        broker = Broker(settings)
+        identity = _identity(broker, settings, wiring)
         group_id = settings.group_id or default_group_id(store.info())
         everything = None if wiring.in_group else range(identity.partition_count)
         with _bound_source(settings, store, identity, group_id, everything) as (source, ends):
@@ -61,6 +63,7 @@ def service(
                 batch_records=settings.batch_records,
                 until=ends if wiring.to_present_end else None,
                 on_progress=on_progress,
+                confirm=confirm_nothing if wiring.embedded else _confirmation(broker, identity),
             )
 
 
@@ -107,8 +110,19 @@ def _say_what_is_missing(marks: Mapping[int, Watermarks]) -> None:
         )
 
 
-def _identity(settings: Settings, wiring: Wiring) -> TopicIdentity:
-    broker = Broker(settings)
+def _confirmation(broker: Broker, bound: TopicIdentity) -> Callable[[], None]:
+    """Return what sees that the topic is still the one that the store was tied to."""
+
+    def confirm() -> None:
+        topic_id, partition_count = broker.identify(bound.topic)
+        found = TopicIdentity(topic=bound.topic, topic_id=topic_id, partition_count=partition_count)
+        if found != bound:
+            raise TopicChangedError(changed_message(bound, found))
+
+    return confirm
+
+
+def _identity(broker: Broker, settings: Settings, wiring: Wiring) -> TopicIdentity:
     if wiring.embedded:
         return TopicIdentity(
             topic=settings.topic,
@@ -120,14 +134,3 @@ def _identity(settings: Settings, wiring: Wiring) -> TopicIdentity:
     return TopicIdentity(
         topic=topic.name, topic_id=topic.topic_id, partition_count=topic.partition_count
     )
-
-
-def refuse_destructive(topic: TopicDescription) -> None:
-    """See that the topic keeps its events.
-
-    Raises:
-        TopicUnsuitableError: when a setting destroys them.
-    """
-    for each in deviations(topic):
-        if each.destroys_events:
-            raise TopicUnsuitableError(topic.name, each.setting, each.found, each.wanted, each.why)

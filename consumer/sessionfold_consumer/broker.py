@@ -28,7 +28,7 @@ from .errors import (
     TopicExistsError,
     TopicMissingError,
 )
-from .topic import TopicDescription, wanted_settings
+from .topic import COPIES_FOR_SAFETY, TopicDescription, wanted_settings
 
 CONTACT_SECONDS = 10.0
 """How long a first contact may take before the program gives up with a clear sentence."""
@@ -148,27 +148,36 @@ class Broker:
             settings={name: str(entry.value) for name, entry in configured.items()},
         )
 
-    def create(self, topic: str, partitions: int, replication_factor: int) -> None:
-        """Create a topic as it should be.
+    def identify(self, topic: str) -> tuple[str, int]:
+        """Return a topic's ID and its number of partitions, by one question.
+
+        Raises:
+            TopicMissingError: when there is no such topic.
+            BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
+        """
+        with translated(self._settings, self._errors):
+            described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
+        return str(described.topic_id), len(described.partitions)
+
+    def create(self, topic: str, partitions: int, replication_factor: int | None) -> dict[str, str]:
+        """Create a topic as it should be, and return its settings.
 
         Args:
             topic: its name.
             partitions: their number; it can never be changed without moving sessions.
-            replication_factor: copies of each event; -1 is the cluster's default.
+            replication_factor: copies of each event; None is three, or as many as there are
+                brokers.
 
         Raises:
             TopicExistsError: when there is one of this name.
             ConfigurationError: when the cluster refuses the numbers.
         """
-        self._metadata()
-        new = NewTopic(
-            topic,
-            num_partitions=partitions,
-            replication_factor=replication_factor,
-            config=wanted_settings(replication_factor),
-        )
+        copies = replication_factor or min(COPIES_FOR_SAFETY, len(self._metadata().brokers))
+        settings = wanted_settings(copies)
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=copies, config=settings)
         with translated(self._settings, self._errors):
             self._result(self._admin.create_topics([new])[topic])
+        return {"replication factor": str(copies), **settings}
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client's class has no public name
         deadline = time.monotonic() + CONTACT_SECONDS
@@ -203,18 +212,23 @@ def translate(settings: Settings, error: KafkaError) -> ConsumerError:
     """Return the error of this package that one of the client's means."""
     code = error.code()
     if code in _REFUSALS:
-        return BrokerRefusedError(settings.bootstrap_servers, _words(error))
+        return BrokerRefusedError(settings.bootstrap_servers, _words(settings, error))
     if code in _MISSING:
         return TopicMissingError(settings.topic)
     if code == KafkaError.TOPIC_ALREADY_EXISTS:
         return TopicExistsError(settings.topic)
     if code in _BAD_SETTINGS:
         # The name of the setting is told, not its value: it may be a secret in the wrong place.
-        words = re.sub('Invalid value ".*" for', "Invalid value for", error.str(), flags=re.DOTALL)
+        words = _words(settings, error)
+        words = re.sub('Invalid value ".*" for', "Invalid value for", words, flags=re.DOTALL)
         return ConfigurationError(f"Kafka does not accept a setting: {words}")
-    return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, _words(error))
+    words = _words(settings, error)
+    return BrokerUnreachableError(settings.bootstrap_servers, CONTACT_SECONDS, words)
 
 
-def _words(error: KafkaError) -> str:
-    """Return the client's sentence without the client's state at the time."""
-    return error.str().partition(" (after ")[0].rstrip(": ")
+def _words(settings: Settings, error: KafkaError) -> str:
+    """Return the client's sentence without its state at the time, and without a secret."""
+    words = error.str().partition(" (after ")[0].rstrip(": ")
+    for secret in settings.secrets():
+        words = words.replace(secret, "(not shown)")
+    return words

@@ -71,6 +71,15 @@ class Settings(BaseModel):
             **{name: value.get_secret_value() for name, value in self.kafka.items()},
         }
 
+    def secrets(self) -> list[str]:
+        """Return the values that no message may show, the longest first."""
+        given = [value for name, value in self.kafka.items() if _is_secret(name)]
+        return sorted(filter(None, (each.get_secret_value() for each in given)), key=len)[::-1]
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in _SECRETS)
+
 
 def load(
     settings: Mapping[str, object],
@@ -113,7 +122,7 @@ def _kafka_option(option: str) -> tuple[str, str]:
             "a --kafka option has no name; write it as name=value, as in --kafka "
             "security.protocol=SASL_SSL"
         )
-    if any(word in name for word in _SECRETS):
+    if _is_secret(name):
         variable = KAFKA_PREFIX + name.upper().replace(".", "_")
         raise ConfigurationError(
             f"{name} is a secret, and other users can read command lines; set the environment "

@@ -11,6 +11,7 @@
     ├── TopicUnsuitableError          8   the topic's settings destroy events
     ├── StoreError
     │   ├── StoreUnusableError        9   the store cannot be opened, read or written
+    │   │   └── StoreBusyError        9   not now: it is locked, or its disk is full
     │   └── FencedError              10   another process has taken the partition over
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
@@ -109,6 +110,10 @@ class StoreUnusableError(StoreError):
     """Raised when the store cannot be opened, read or written as it is."""
 
     exit_code = 9
+
+
+class StoreBusyError(StoreUnusableError):
+    """Raised when the store is locked by another program or its disk is full: both can pass."""
 
 
 class FencedError(StoreError):

@@ -8,11 +8,13 @@ any crash, hand-over or replay the store is the fold of a prefix of the log.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .commit import Commit, prepare
-from .errors import BrokerUnreachableError, LogTruncatedError
+from .errors import BrokerUnreachableError, LogTruncatedError, StoreBusyError
 from .source import Source
 from .store import Position, SessionStore
 
@@ -20,6 +22,10 @@ logger = logging.getLogger("sessionfold_consumer")
 
 FETCH_SECONDS = 0.2
 """The longest wait for a batch to fill, and so a bound on how old a record is when it is folded."""
+
+
+_PATIENCE_SECONDS = 1.0
+_CONFIRM_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +47,10 @@ class Progress:
         return sum(max(0, end - self.next_offsets.get(p, end)) for p, end in self.ends.items())
 
 
+def confirm_nothing() -> None:
+    """Take every topic for the store's: for a source that has no identity."""
+
+
 def ignore_progress(_: Progress) -> None:
     """Take progress and do nothing with it."""
 
@@ -55,10 +65,13 @@ class Service:
         owner: a name for this process, kept in the store beside the partitions it holds.
         batch_records: the most records in one transaction.
         until: for each partition the offset to stop before; None runs until told to stop.
+        confirm: sees that the topic is still the store's; asked after records were fetched and
+            before they are stored, so that no record of another topic ever is. Raises
+            ``TopicChangedError``, or ``BrokerUnreachableError`` to be asked again.
         on_progress: called after each step, several times a second, in the service's thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name, and made in one place
         self,
         *,
         source: Source,
@@ -68,6 +81,7 @@ class Service:
         batch_records: int,
         until: Mapping[int, int] | None = None,
         on_progress: Callable[[Progress], None] = ignore_progress,
+        confirm: Callable[[], None] = confirm_nothing,
     ) -> None:
         self._source = source
         self._store = store
@@ -76,6 +90,9 @@ class Service:
         self._batch_records = batch_records
         self._until = until
         self._on_progress = on_progress
+        self._confirm = confirm
+        self._confirmed = time.monotonic()
+        self._stopping: Callable[[], bool] = lambda: False
         self._positions: dict[int, Position] = {}
         self._waiting: list[int] = []
         self._records = self._dead_letters = 0
@@ -87,7 +104,9 @@ class Service:
             FencedError: when another process has taken a partition over; start again.
             LogTruncatedError: when the log does not have what has to be folded next.
             StoreUnusableError: when the store cannot be written; what was committed is right.
+            TopicChangedError: when the topic is no longer the one that the store was built from.
         """
+        self._stopping = stopping
         while not stopping() and not self._is_done():
             self.step()
         return self.progress()
@@ -99,6 +118,7 @@ class Service:
         self._give_up(changes.revoked)
         self._write(prepare(fetched, self._positions, self._until))
         self._take_over([*self._waiting, *changes.assigned])
+        self._confirm_now_and_then()
         self._on_progress(self.progress())
 
     def progress(self) -> Progress:
@@ -113,7 +133,8 @@ class Service:
     def _write(self, commit: Commit) -> None:
         if not commit.advances:
             return
-        self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+        if not self._patiently(lambda: self._commit(commit)):
+            return
         moved = {
             advance.position.partition: replace(advance.position, next_offset=advance.next_offset)
             for advance in commit.advances
@@ -132,6 +153,31 @@ class Service:
         self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
         self._source.pause([p for p in moved if self._is_reached(p)])
 
+    def _commit(self, commit: Commit) -> None:
+        self._confirm()
+        self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+
+    def _confirm_now_and_then(self) -> None:
+        """Notice also in a silent topic that it was deleted or repartitioned."""
+        if time.monotonic() - self._confirmed < _CONFIRM_SECONDS:
+            return
+        self._confirmed = time.monotonic()
+        with suppress(BrokerUnreachableError):
+            self._confirm()
+
+    def _patiently(self, act: Callable[[], None]) -> bool:
+        """Act until it succeeds or the service is told to stop; return whether it did."""
+        while True:
+            try:
+                act()
+            except (BrokerUnreachableError, StoreBusyError) as error:
+                logger.warning("waiting: %s", error)
+            else:
+                return True
+            if self._stopping():
+                return False
+            time.sleep(_PATIENCE_SECONDS)
+
     def _give_up(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._positions.pop(partition, None)
@@ -145,11 +191,13 @@ class Service:
         if not partitions:
             return
         try:
+            self._confirm()
+            # Claimed before the log is asked: from then on nobody else moves these positions.
+            claimed = self._store.claim(partitions, self._owner)
             marks = {partition: self._source.watermarks(partition) for partition in partitions}
-        except BrokerUnreachableError as error:
+        except (BrokerUnreachableError, StoreBusyError) as error:
             logger.warning("the partitions %s wait: %s", sorted(partitions), error)
             return
-        claimed = self._store.claim(partitions, self._owner)
         for partition, position in claimed.items():
             low, high = marks[partition].low, marks[partition].high
             if not low <= position.next_offset <= high:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .errors import TopicUnsuitableError
+
 DEFAULT_PARTITIONS = 12
 
-_COPIES_FOR_SAFETY = 3
+COPIES_FOR_SAFETY = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +72,9 @@ _WANTED: dict[str, _Wanted] = {
 
 
 def wanted_settings(replication_factor: int) -> dict[str, str]:
-    """Return the settings to create a topic with; -1 is the cluster's default replication."""
+    """Return the settings to create a topic of so many copies with."""
     settings = {name: wanted.value for name, wanted in _WANTED.items()}
-    if replication_factor >= _COPIES_FOR_SAFETY:
+    if replication_factor >= COPIES_FOR_SAFETY:
         settings["min.insync.replicas"] = "2"
     return settings
 
@@ -93,13 +95,24 @@ def deviations(topic: TopicDescription) -> list[Deviation]:
     return [*found, *_copies(topic)]
 
 
+def refuse_destructive(topic: TopicDescription) -> None:
+    """See that the topic keeps its events.
+
+    Raises:
+        TopicUnsuitableError: when a setting destroys them.
+    """
+    for each in deviations(topic):
+        if each.destroys_events:
+            raise TopicUnsuitableError(topic.name, each.setting, each.found, each.wanted, each.why)
+
+
 def _copies(topic: TopicDescription) -> list[Deviation]:
-    if topic.replication_factor < _COPIES_FOR_SAFETY:
+    if topic.replication_factor < COPIES_FOR_SAFETY:
         return [
             Deviation(
                 setting="replication factor",
                 found=str(topic.replication_factor),
-                wanted=str(_COPIES_FOR_SAFETY),
+                wanted=str(COPIES_FOR_SAFETY),
                 why="with fewer copies the loss of a broker can be the loss of events (on a "
                 "cluster of one broker there is no choice)",
                 destroys_events=False,

@@ -14,10 +14,9 @@ from click.core import ParameterSource
 from ..broker import Broker
 from ..config import Settings, load
 from ..errors import TopicMissingError
+from ..topic import DEFAULT_PARTITIONS
 from . import _options
 from .run import stop_signals
-
-_REPLICATION_OF_ONE_BROKER = 1
 
 
 @click.command("dev")
@@ -50,8 +49,11 @@ def command(
             options[name] = None
     with ExitStack() as stack:
         folder = stack.enter_context(_scratch_folder())
+        # A store of its own: another broker's offsets mean nothing here, and a store that a service
+        # works on would be taken from it.
+        options["store"] = options["store"] or f"sqlite:///{folder / 'sessions.db'}"
         if options["bootstrap_servers"] is None:
-            settings = stack.enter_context(_embedded(kafka_options, options, folder))
+            settings = stack.enter_context(_embedded(kafka_options, options))
             embedded = True
         else:
             settings = load(options, kafka_options)
@@ -74,16 +76,11 @@ def _scratch_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _embedded(
-    kafka_options: tuple[str, ...], options: dict[str, object], folder: Path
-) -> Iterator[Settings]:
+def _embedded(kafka_options: tuple[str, ...], options: dict[str, object]) -> Iterator[Settings]:
     from ..embedded import EmbeddedBroker
 
     with EmbeddedBroker(str(options["topic"])) as broker:
-        # Offsets of an earlier embedded broker mean nothing in this one: a store of its own.
-        store = options["store"] or f"sqlite:///{folder / 'sessions.db'}"
-        given = options | {"bootstrap_servers": broker.bootstrap_servers, "store": store}
-        yield load(given, kafka_options)
+        yield load(options | {"bootstrap_servers": broker.bootstrap_servers}, kafka_options)
 
 
 def _make_topic_if_missing(settings: Settings) -> None:
@@ -91,5 +88,5 @@ def _make_topic_if_missing(settings: Settings) -> None:
     try:
         broker.describe(settings.topic)
     except TopicMissingError:
-        broker.create(settings.topic, 4, _REPLICATION_OF_ONE_BROKER)
-        click.echo(f"created the topic {settings.topic} with 4 partitions and one copy, to try out")
+        broker.create(settings.topic, DEFAULT_PARTITIONS, None)
+        click.echo(f"created the topic {settings.topic} with {DEFAULT_PARTITIONS} partitions")

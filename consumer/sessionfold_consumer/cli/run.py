@@ -19,7 +19,8 @@ from ._progress import progress_reporter
 @click.option(
     "--until-caught-up",
     is_flag=True,
-    help="Take all partitions without joining a group, fold up to the present end, and exit.",
+    help="Take all partitions without joining a group, fold up to the present end, and exit. Not "
+    "beside a service on the same store: the partitions are taken from it, and it ends.",
 )
 @click.option(
     "--group-id",
@@ -63,9 +64,9 @@ def command(
 
     wiring = Wiring(in_group=not until_caught_up, to_present_end=until_caught_up)
     with (
-        stop_signals() as stopping,
         progress_reporter() as report,
         service(settings, wiring, report) as ready,
+        stop_signals() as stopping,
     ):
         report.finish(ready.run(stopping))
 

@@ -7,7 +7,7 @@ import click
 from ..broker import Broker
 from ..config import load
 from ..errors import TopicExistsError
-from ..topic import DEFAULT_PARTITIONS, TopicDescription, deviations, wanted_settings
+from ..topic import DEFAULT_PARTITIONS, TopicDescription, deviations, refuse_destructive
 from . import _options
 
 
@@ -27,15 +27,14 @@ def command() -> None:
 )
 @click.option(
     "--replication-factor",
-    type=click.IntRange(-1, 1000),
-    default=-1,
-    help="Copies of each event; -1, the default, is the cluster's own default.",
+    type=click.IntRange(1, 1000),
+    help="Copies of each event; 3 by default, or as many as there are brokers.",
 )
 @click.option("--if-missing", is_flag=True, help="Leave a topic that exists as it is.")
 @_options.broker_options
 def create(
     partitions: int,
-    replication_factor: int,
+    replication_factor: int | None,
     if_missing: bool,
     bootstrap_servers: str,
     topic: str,
@@ -44,14 +43,14 @@ def create(
     """Create the topic with the settings that events need."""
     settings = load({"bootstrap_servers": bootstrap_servers, "topic": topic}, kafka_options)
     try:
-        Broker(settings).create(topic, partitions, replication_factor)
+        made = Broker(settings).create(topic, partitions, replication_factor)
     except TopicExistsError:
         if not if_missing:
             raise
         click.echo(f"the topic {topic} exists")
         return
     click.echo(f"created the topic {topic} with {partitions} partitions:")
-    for name, value in wanted_settings(replication_factor).items():
+    for name, value in made.items():
         click.echo(f"  {name}={value}")
 
 
@@ -69,8 +68,6 @@ def check(bootstrap_servers: str, topic: str, kafka_options: tuple[str, ...]) ->
         f"replication factor {description.replication_factor}, id {description.topic_id}"
     )
     print_deviations(description)
-    from ..bootstrap import refuse_destructive
-
     refuse_destructive(description)
 
 

@@ -22,14 +22,18 @@ from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError, Topic
 from ..records import Headers, RecordBatch
 from .protocol import Changes, Fetched, Watermarks
 
+UNREADABLE_HEADERS = "(headers that the Kafka client cannot read)"
+"""Stands for a record's headers when one of their names is not UTF-8."""
+
 logger = logging.getLogger("sessionfold_consumer")
 
 _PROBE_SECONDS = 1.0
 _SILENCE_SECONDS = 30.0
 _QUEUE_KIBIBYTES = 16_384
+_FETCH_BYTES = 8 * 1024 * 1024
 _BATCH_BYTES = 32 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
-_FIRST_CHUNK_RECORDS = 32
+_CHUNK_SECONDS = 0.02
 
 _LOST = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
 _LEADERLESS = {
@@ -72,7 +76,6 @@ class KafkaSource:
         self._is_away = self._all_down = self._may_be_gone = False
         self._last_seen = time.monotonic()
         self._callback_error: KafkaException | None = None
-        self._value_bytes = _BATCH_BYTES // _FIRST_CHUNK_RECORDS
         with translated(settings):
             self._consumer = Consumer(
                 {**_client_settings(settings, group_id), "error_cb": self._on_error},
@@ -117,20 +120,18 @@ class KafkaSource:
         records: list[Message] = []
         ends: dict[int, int] = {}
         deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES
-        values: list[bytes | None] = []
         while len(records) < max_records and room > 0:
-            chunk = min(max_records - len(records), self._chunk())
             wait = max(0.0, deadline - time.monotonic())
-            got = self._take(self._consume(chunk, wait), ends)
-            new_values = [record.value() for record in got]
-            room -= self._size(new_values)
+            # What is queued is bounded in bytes; what comes while we wait is not: a short wait.
+            chunk = min(max_records - len(records), _CHUNK_RECORDS)
+            got = self._take(self._consume(chunk, min(wait, _CHUNK_SECONDS)), ends)
+            room -= _size(got)
             records += got
-            values += new_values
-            if len(got) < chunk and time.monotonic() >= deadline:
+            if not wait:
                 break
         self._watch_broker(answered=bool(records or ends))
         self._watch_topic(is_there=bool(records))
-        return Fetched(batch=_batch(records, values), ends=ends)
+        return Fetched(batch=_batch(records), ends=ends)
 
     def known_ends(self) -> dict[int, int]:
         """Return the started partitions' high watermarks as last heard."""
@@ -241,17 +242,6 @@ class KafkaSource:
             return RecordCorruptError(self._topic, partition, offset)
         return translate(self._settings, error) if error.code() in _FINAL or error.fatal() else None
 
-    def _chunk(self) -> int:
-        """Return how many records to ask for, so that large ones do not fill the memory."""
-        return max(1, min(_CHUNK_RECORDS, _BATCH_BYTES // self._value_bytes))
-
-    def _size(self, values: list[bytes | None]) -> int:
-        if not values:
-            return 0
-        size = sum(map(len, filter(None, values)))
-        self._value_bytes = max(1, size // len(values))
-        return size
-
     def _on_error(self, error: KafkaError) -> None:
         # A refusal, too, passes when it comes while the service runs (credentials are renewed).
         client_logger.warning("the client goes on after: %s", error.str())
@@ -296,6 +286,7 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
         "fetch.wait.max.ms": 100,
         # The default of a second stalls a fast reader each time the queue was full.
         "fetch.queue.backoff.ms": 5,
+        "fetch.max.bytes": _FETCH_BYTES,
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": _QUEUE_KIBIBYTES,
     }
@@ -304,19 +295,30 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
     return ours | settings.kafka_settings()
 
 
-def _batch(records: list[Message], values: list[bytes | None]) -> RecordBatch:
-    def headers(place: int) -> Headers:
-        found = records[place].headers() or []
-        return [(str(header[0]), _bytes(header[1])) for header in found]
+def _size(records: list[Message]) -> int:
+    """Return the bytes of all keys and values."""
+    parts = [*map(Message.key, records), *map(Message.value, records)]
+    return sum(map(len, filter(None, parts)))
 
+
+def _batch(records: list[Message]) -> RecordBatch:
     return RecordBatch(
         partitions=[record.partition() for record in records],  # type: ignore[misc]
         offsets=[record.offset() for record in records],  # type: ignore[misc]
         timestamps=[record.timestamp()[1] for record in records],
         keys=[record.key() for record in records],
-        values=values,
-        headers=headers,
+        values=[record.value() for record in records],
+        headers=lambda place: _headers(records[place]),
     )
+
+
+def _headers(record: Message) -> Headers:
+    try:
+        found = record.headers() or []
+    # The client ends so for a name that is not UTF-8, and gives no other way to the headers.
+    except (SystemError, UnicodeDecodeError):
+        return [(UNREADABLE_HEADERS, None)]
+    return [(str(header[0]), _bytes(header[1])) for header in found]
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -15,13 +15,15 @@ from typing import Any
 
 from sessionfold_schemas import session_id_problem
 
-from ..errors import FencedError, StoreUnusableError, TopicChangedError
+from ..errors import FencedError, StoreBusyError, StoreUnusableError, TopicChangedError
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import merges
 from .messages import changed_message, missing_message
 from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
 from .sqlite_file import connect, primary_code, transaction
+
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
 
 _ADVICE = {
     sqlite3.SQLITE_BUSY: "another process has held it locked for too long; stop it, or try again",
@@ -166,9 +168,8 @@ class SqliteStore:
             yield
         except sqlite3.Error as error:
             advice = _ADVICE.get(primary_code(error), _OTHER_ADVICE)
-            raise StoreUnusableError(
-                f"cannot {action} the store {self._path}: {error}; {advice}"
-            ) from error
+            kind = StoreBusyError if primary_code(error) in _PASSING else StoreUnusableError
+            raise kind(f"cannot {action} the store {self._path}: {error}; {advice}") from error
 
 
 def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
