@@ -16,7 +16,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from .kafka import Broker
 
@@ -62,6 +62,13 @@ def create_topic(broker: Broker, name: str, partitions: int = 4, **config: str) 
     new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
     admin.create_topics([new])[name].result(TIMEOUT_SECONDS)
     _wait_for_leaders(admin, name, partitions)
+
+
+def add_partitions(broker: Broker, name: str, total: int) -> None:
+    """Add partitions to a topic, until there are ``total``, and wait for their leaders."""
+    admin = AdminClient(client_settings(broker))
+    admin.create_partitions([NewPartitions(name, total)])[name].result(TIMEOUT_SECONDS)
+    _wait_for_leaders(admin, name, total)
 
 
 def delete_topic(broker: Broker, name: str) -> None:
