@@ -6,7 +6,8 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,21 @@ def forget() -> None:
         _parents.clear()
 
 
-def swap(replacement: Client | None) -> Client | None:
-    """Put another client in this one's place and return the old one (for ``testing``)."""
-    global existing
+@contextmanager
+def replaced(replacement: Client | None) -> Iterator[None]:
+    """Put another client in this one's place for the block (for ``testing``).
+
+    What the block closes is closed in the block only.
+    """
+    global existing, _closed
     with _lock:
-        previous, existing = existing, replacement
-        return previous
+        previous = existing, _closed
+        existing, _closed = replacement, None
+    try:
+        yield
+    finally:
+        with _lock:
+            existing, _closed = previous
 
 
 def _make_client() -> Client:

@@ -101,12 +101,8 @@ def record(**settings: Any) -> Iterator[Events]:  # noqa: ANN401 - see Configura
         return made[0]
 
     client = Client(load({}, **settings), make)
-    with untouched():
-        previous = _process.swap(client)
-        try:
-            yield Events(made[0])
-        finally:
-            _process.swap(previous)
+    with untouched(), _process.replaced(client):
+        yield Events(made[0])
 
 
 def _event(kept: MemoryRecord) -> dict[str, Any]:

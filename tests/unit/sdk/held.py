@@ -90,9 +90,5 @@ def held(**settings: Any) -> Iterator[HeldPublisher]:  # noqa: ANN401 - see Conf
         return made[0]
 
     client = Client(load({}, **settings), make)
-    with untouched():
-        previous = _process.swap(client)
-        try:
-            yield made[0]
-        finally:
-            _process.swap(previous)
+    with untouched(), _process.replaced(client):
+        yield made[0]

@@ -301,14 +301,11 @@ class TestFlush:
 
     def test_flush_without_a_client_is_true(self) -> None:
         """Nothing was accepted, so nothing waits; and no client is made for it."""
-        previous = _process.swap(None)
-        try:
+        with _process.replaced(None):
             assert lai.flush(0)
             assert lai.stats() == lai.Stats()
             assert lai.get_session_id() is None
             assert _process.existing is None
-        finally:
-            _process.swap(previous)
 
     def test_an_end_that_waits_waits_for_its_own_session(self) -> None:
         """Until its events are delivered; those of others may still wait."""

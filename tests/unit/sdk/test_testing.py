@@ -34,6 +34,31 @@ def test_afterwards_all_is_as_before() -> None:
     assert lai.get_session_id() is None
 
 
+def test_what_was_shut_down_in_the_block_is_not_afterwards() -> None:
+    """Nor are its accounts the process's: the code under test may be a whole worker."""
+    before = lai.stats()
+    with testing.record() as events:
+        lai.init()
+        lai.shutdown()
+        with pytest.raises(lai.ClosedError):
+            lai.flush(0)
+    assert len(events) == 2
+    assert lai.flush(0)
+    assert lai.stats() == before
+
+
+def test_what_was_shut_down_before_the_block_is_afterwards() -> None:
+    """In the block it is as in a process that is new."""
+    with testing.record():
+        lai.shutdown()
+        with testing.record():
+            assert lai.stats() == lai.Stats()
+            lai.clear_state()
+            assert lai.flush(0)
+        with pytest.raises(lai.ClosedError):
+            lai.init()
+
+
 def _leave_a_session_open() -> None:
     assert lai.get_session_id() is None
     lai.init()
