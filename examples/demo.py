@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,8 +16,8 @@ HERE = Path(__file__).parent
 WORKERS = ("support", "training", "pipeline", "long_job", "qa")
 
 
-def main() -> int:
-    """Run the demo; return the exit code of ``sessionfold dev``."""
+def main() -> None:
+    """Become ``sessionfold dev``, so that Ctrl+C reaches it and nothing else."""
     command = [str(Path(sys.executable).with_name("sessionfold")), "dev"]
     for worker in WORKERS:
         command += ["--run", shlex.join([sys.executable, str(HERE / f"{worker}.py")])]
@@ -26,8 +25,8 @@ def main() -> int:
     # The demo is self-contained, whatever this shell points at.
     for name in ("SESSIONFOLD_BOOTSTRAP_SERVERS", "SESSIONFOLD_STORE", "SESSIONFOLD_TOPIC"):
         environment.pop(name, None)
-    return subprocess.run(command, env=environment, check=False).returncode
+    os.execve(command[0], command, environment)  # noqa: S606 - a program of this project
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

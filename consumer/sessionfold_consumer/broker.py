@@ -34,6 +34,7 @@ CONTACT_SECONDS = 10.0
 """How long a first contact may take before the program gives up with a clear sentence."""
 
 _ATTEMPT_SECONDS = 2.0
+_MOCK_CLUSTER = "mockCluster"
 
 client_logger = logging.getLogger("sessionfold_consumer.kafka")
 """The client's own log lines. The command line shows them with ``--verbose`` only."""
@@ -135,7 +136,12 @@ class Broker:
             TopicMissingError: when there is no such topic.
             BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
         """
-        self._metadata()
+        if self._metadata().cluster_id.startswith(_MOCK_CLUSTER):
+            raise ConfigurationError(
+                f"the broker at {self._settings.bootstrap_servers} is the embedded one of "
+                "`sessionfold dev`, which folds by itself and cannot describe topics; ask its "
+                "store with: sessionfold list"
+            )
         resource = ConfigResource(ResourceType.TOPIC, topic)
         with translated(self._settings, self._errors):
             described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])

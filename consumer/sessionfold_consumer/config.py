@@ -119,7 +119,7 @@ def _kafka_option(option: str) -> tuple[str, str]:
     if not equals or not name:
         # Not the option itself: what has no name may be a secret.
         raise ConfigurationError(
-            "a --kafka option has no name; write it as name=value, as in --kafka "
+            "a --kafka option has no name or no value; write it as name=value, as in --kafka "
             "security.protocol=SASL_SSL"
         )
     if _is_secret(name):

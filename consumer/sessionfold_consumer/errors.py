@@ -17,7 +17,8 @@
     ├── LogTruncatedError            12   the log no longer has the records the store needs
     ├── NotFoundError                13   what was asked for is not in the store
     ├── TopicExistsError             14   the topic to create exists
-    └── RecordCorruptError           15   a record's checksum is wrong
+    ├── RecordCorruptError           15   a record's checksum is wrong
+    └── OutputFailedError            16   a command's answer cannot be written
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -183,4 +184,16 @@ class RecordCorruptError(ConsumerError):
             f"the record at or after offset {offset} of partition {partition} of {topic} has a "
             "wrong checksum; start again (a fault of the network passes), and if it stays, the "
             "broker's disk is damaged: let a replica lead this partition"
+        )
+
+
+class OutputFailedError(ConsumerError):
+    """Raised when what a command answers cannot be written where it was told to."""
+
+    exit_code = 16
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"the output cannot be written: {problem}; name a file that can be written, on a disk "
+            "with room"
         )

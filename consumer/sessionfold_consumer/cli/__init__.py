@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import sys
 
 import click
 
-from ..errors import ConsumerError, MissingExtraError
+from ..errors import ConsumerError, MissingExtraError, OutputFailedError
 
 _COMMANDS = {
     "run": "run",
@@ -57,6 +60,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ConsumerError as error:
             raise _Failure(error) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # click ends that in silence
+                raise
+            raise _Failure(OutputFailedError(error.strerror or str(error))) from error
         except ModuleNotFoundError as error:
             extra = _EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None:
@@ -81,4 +88,7 @@ def main(ctx: click.Context, verbose: bool) -> None:
     from ._logging import set_up_logging
 
     ctx.obj = verbose
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character shows its number instead.
+        sys.stdout.reconfigure(errors="backslashreplace")
     set_up_logging(verbose=verbose)

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ..bootstrap import Wiring, end_offsets, service
 from ..config import Settings
+from ..errors import ConfigurationError
 from ..service import Progress
 from ..state import State
 from ..store import Selection, SessionStore, open_store
@@ -90,6 +91,8 @@ class DevSession:
     def _say_hello(self) -> None:
         if self._embedded:
             click.echo("An embedded broker, for trying out: in memory, gone when this ends.")
+        else:
+            click.echo(f"The broker at {self._settings.bootstrap_servers}, not an embedded one.")
         exported = " ".join(f"{k}={shlex.quote(v)}" for k, v in self.environment().items())
         click.echo("Point any worker (and `sessionfold list`) at it, in another terminal:\n")
         click.echo(f"  export {exported}\n")
@@ -97,8 +100,10 @@ class DevSession:
     def _with_workers(
         self, commands: Sequence[str], consumer: Future[None], stopping: Stopping
     ) -> int:
-        workers = [_Worker(each, self._folder, self.environment()) for each in commands]
+        workers: list[_Worker] = []
         try:
+            for each in commands:
+                workers.append(_Worker(each, self._folder, self.environment()))  # noqa: PERF401
             with closing(open_store(self._settings.store, read_only=True)) as store:
                 view = _View(lambda: _in_order_of_start(store))
                 view.show_while(lambda: not (stopping() or consumer.done() or _ended(workers)))
@@ -106,7 +111,9 @@ class DevSession:
                     self._wait_until_folded(consumer)
                 view.show_at_end()
         finally:
-            failed = [worker for worker in workers if worker.end() != 0]
+            codes = [worker.end() for worker in workers]
+        # Who was stopped together with this program has not failed.
+        failed = [] if stopping() else [w for w, code in zip(workers, codes, strict=True) if code]
         for worker in failed:
             click.echo(worker.report(), err=True)
         return 1 if failed else 0
@@ -128,13 +135,21 @@ class _Worker:
     def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
         self.command = command
         self._output: IO[bytes] = (folder / f"worker-{id(self)}.log").open("w+b")
-        self.process = subprocess.Popen(
-            shlex.split(command),
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self.process = subprocess.Popen(
+                shlex.split(command),
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                # Ctrl+C is for this program, which then ends its workers by itself.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"--run {command!r} cannot be started: {error.strerror}; name a program and its "
+                "arguments, as in --run 'python worker.py'"
+            ) from error
 
     def end(self) -> int:
         """Stop the worker if it still runs, and return its exit code."""
@@ -146,7 +161,7 @@ class _Worker:
         """Return what it printed last."""
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").splitlines()[-_OUTPUT_LINES_SHOWN:]
-        output = "".join(f"\n  {printable(line)}" for line in lines)
+        output = "".join(f"\n  {printable(line)}" for line in lines) or " it printed nothing"
         return f"`{self.command}` ended with exit code {self.process.returncode}:{output}"
 
 
@@ -189,7 +204,7 @@ class _View:
         self._console.print(self._table())
 
     def _table(self) -> Table:
-        return sessions_table(self._read(), time.time_ns() // 1000)
+        return sessions_table(self._read(), time.time_ns() // 1000, self._console.width)
 
     def _print_changes(self) -> None:
         for state in self._read():

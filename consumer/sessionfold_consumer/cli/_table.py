@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,29 +12,48 @@ from rich.text import Text
 from ..state import State
 from ._output import age, printable
 
+UNBOUNDED_WIDTH = 100_000
+"""The width of what is no terminal: nothing is cut."""
+
+_HEADERS = ("SESSION", "NAME", "TASK", "EVAL", "STATUS", "EVENTS", "LAST")
+_RIGHT = {"EVAL", "EVENTS", "LAST"}
+_LAST_WIDTHS = (7, 9, 6, 4)
+_GAPS = 2 * (len(_HEADERS) - 1)
+_WIDE_TERMINAL = 112
+_ID_WIDTH, _SHORT_ID_WIDTH = 36, 9
+_NAME_WIDTH = 24
+
 _STYLES = {"succeeded": "green", "failed": "red", "finished": "default", "open": "yellow"}
 
 
-def sessions_table(states: Iterable[State], now_microseconds: int) -> Table:
-    """Return a table of sessions, one a row."""
+def sessions_table(states: Iterable[State], now_microseconds: int, width: int) -> Table:
+    """Return a table of sessions, one a row, for a terminal of ``width`` columns.
+
+    Where there is no room the ID gives way first: people look for the name, and JSON has it whole.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    table.add_column("SESSION", no_wrap=True)
-    table.add_column("NAME", max_width=24)
-    table.add_column("TASK", ratio=1)
-    table.add_column("EVAL", justify="right", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    table.add_column("EVENTS", justify="right", no_wrap=True)
-    table.add_column("LAST", justify="right", no_wrap=True)
+    for header, most in zip(_HEADERS, _widths(width), strict=True):
+        justify: Literal["left", "right"] = "right" if header in _RIGHT else "left"
+        table.add_column(header, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most)
     for state in states:
         table.add_row(*_cells(state, now_microseconds))
     return table
+
+
+def _widths(terminal: int) -> tuple[int | None, ...]:
+    if terminal == UNBOUNDED_WIDTH:
+        return (None,) * len(_HEADERS)
+    session = _ID_WIDTH if terminal >= _WIDE_TERMINAL else _SHORT_ID_WIDTH
+    rest = max(12, terminal - session - sum(_LAST_WIDTHS) - _GAPS)
+    name = min(_NAME_WIDTH, rest // 2)
+    return (session, name, rest - name, *_LAST_WIDTHS)
 
 
 def console() -> Console:
     """Return a console for stdout; without a terminal its lines are as long as they need to be."""
     found = Console(markup=False, highlight=False, emoji=False)
     if not found.is_terminal:
-        found.width = 200
+        found.width = UNBOUNDED_WIDTH
     return found
 
 
@@ -54,7 +74,7 @@ def _cells(state: State, now_microseconds: int) -> list[Text]:
         Text(printable(state["session_id"])),
         Text(printable(state["session_name"] or "-")),
         Text(printable(state["task"] or "-")),
-        Text("-" if score is None else f"{score:g}"),
+        Text("-" if score is None else f"{score:.4g}"),
         Text(word + lost, style=_STYLES[word]),
         Text(str(state["event_count"])),
         Text(age(state["last_occurred_at"], now_microseconds)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +20,24 @@ from . import _options
 from .run import stop_signals
 
 
+def _checked_commands(_: object, __: object, commands: tuple[str, ...]) -> tuple[str, ...]:
+    for command in commands:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise click.BadParameter(f"{command!r} is no command line: {error}") from None
+        if not words:
+            raise click.BadParameter("an empty command cannot be started; name a program")
+    return commands
+
+
 @click.command("dev")
 @click.option(
     "--run",
     "commands",
     multiple=True,
     metavar="COMMAND",
+    callback=_checked_commands,
     help="Start this worker, pointed at the broker, and end when all such workers have ended; may "
     "be repeated.",
 )

@@ -50,4 +50,5 @@ def command(
             return
         from ._table import console, sessions_table
 
-        console().print(sessions_table(states, now))
+        screen = console()
+        screen.print(sessions_table(states, now, screen.width))
