@@ -89,7 +89,7 @@ def _wait_at_random(process: subprocess.Popen[str], chance: random.Random) -> No
 
 def _dump(cli: CommandLine) -> list[dict[str, Any]]:
     ended = cli("store", "dump")
-    if "is not a store" in ended.stderr:
+    if "no store yet" in ended.stderr:
         return []  # killed before the file was made into one
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]

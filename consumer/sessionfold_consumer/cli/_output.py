@@ -31,16 +31,25 @@ def json_state(state: State) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print one JSON value, for people who read it, too."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(
+        "\n".join(map(_escaped, json.dumps(value, ensure_ascii=False, indent=2).split("\n")))
+    )
 
 
 def print_json_array(values: Iterable[Any]) -> None:
     """Print one JSON array, an element a line, without holding all of it."""
     separator = "["
     for value in values:
-        click.echo(separator + json.dumps(value, ensure_ascii=False))
+        click.echo(separator + _escaped(json.dumps(value, ensure_ascii=False)))
         separator = ","
     click.echo("]" if separator == "," else "[]")
+
+
+def _escaped(text: str) -> str:
+    """Return JSON with what is not printable escaped as JSON does: it means the same."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def printable(text: str) -> str:
