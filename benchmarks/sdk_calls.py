@@ -168,7 +168,7 @@ def _polled(configuration: lai.Configuration) -> Iterator[Producer]:
 
 
 def _report(rounds: Sequence[Round], calls: int) -> float:
-    """Print one table of medians; return the ratio that the goal is about."""
+    """Print one table of medians; return the greater ratio, which the goal is about."""
     print(
         f"{calls:,} calls a turn, {len(rounds)} rounds, medians; goal: ratio at most {GOAL_RATIO}"
     )
@@ -178,7 +178,7 @@ def _report(rounds: Sequence[Round], calls: int) -> float:
         cpu = statistics.median(each[name].cpu_microseconds for each in rounds)
         ratio = "" if name == SDK else f"{_ratio(rounds, name):.2f}"
         print(f"{name:<20}{wall:>14.2f}{cpu:>14.2f}{ratio:>14}")
-    return _ratio(rounds, CALLBACK)
+    return max(_ratio(rounds, CALLBACK), _ratio(rounds, BARE))
 
 
 def _ratio(rounds: Sequence[Round], yardstick: str) -> float:
