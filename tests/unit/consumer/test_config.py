@@ -67,7 +67,9 @@ def test_options_win_over_the_environment_and_both_over_the_service() -> None:
 @pytest.mark.parametrize("option", ["", "client.id", "=value", CANARY])
 def test_an_option_without_a_name_is_refused_and_not_repeated(option: str) -> None:
     """What has no name may be a secret."""
-    with pytest.raises(ConfigurationError, match="has no name or no value; write it as name=value") as caught:
+    with pytest.raises(
+        ConfigurationError, match="has no name or no value; write it as name=value"
+    ) as caught:
         load({}, (option,), {})
     assert CANARY not in str(caught.value)
 
