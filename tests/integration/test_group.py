@@ -235,43 +235,39 @@ def test_run_ends_on_a_signal(group: Group, number: signal.Signals) -> None:
 
 
 _HOLDING = """
-import os, sys
+import sys
 from sessionfold_consumer.bootstrap import Wiring, service
 from sessionfold_consumer.config import Settings
 
-settings, go_on = Settings.model_validate_json(sys.argv[1]), sys.argv[2]
+with service(Settings.model_validate_json(sys.argv[1]), Wiring(in_group=True)) as ready:
+    confirm = ready._confirm
 
-def hold(progress):
-    if progress.records and not os.path.exists(go_on):
-        print("holding", flush=True)
-        while not os.path.exists(go_on):
-            pass
+    def hold():
+        if ready.progress().next_offsets:
+            print("holding", flush=True)
+            sys.stdin.readline()
+        confirm()
 
-with service(settings, Wiring(in_group=True), hold) as ready:
+    ready._confirm = hold
     ready.run()
 """
-"""A member that waits for a file after its first batch, with more records in its queue.
-
-It waits busily: so it is at its next batch before its client has heard that the session is over.
-"""
+"""A member that waits for a line before its first commit, the batch in hand."""
 
 
 @pytest.mark.parametrize("group", ["classic"], indirect=True)
-def test_a_member_that_was_frozen_writes_nothing(group: Group, tmp_path: Path) -> None:
+def test_a_member_that_was_frozen_writes_nothing(group: Group) -> None:
     """Stopped past its session timeout, it wakes with records in hand: the store refuses them."""
-    write(group, Random(12), 5_000)
+    write(group, Random(12))
     kafka = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"}
-    settings = json.dumps({**group.settings(), "batch_records": 50, "kafka": kafka})
-    go_on = tmp_path / "go-on"
-    with group.process([sys.executable, "-c", _HOLDING, settings, str(go_on)]) as frozen:
+    settings = json.dumps({**group.settings(), "kafka": kafka})
+    with group.process([sys.executable, "-c", _HOLDING, settings]) as frozen:
         assert frozen.stdout is not None
         assert frozen.stdout.readline() == "holding\n"
         frozen.send_signal(signal.SIGSTOP)
         group.join()
         group.wait_until_caught_up()
-        go_on.touch()
         frozen.send_signal(signal.SIGCONT)
-        _, errors = frozen.communicate(timeout=_PATIENCE_SECONDS)
+        _, errors = frozen.communicate("go on\n", timeout=_PATIENCE_SECONDS)
     group.stop()
     assert "FencedError: another process has taken over partition" in errors
     group.assert_right()
