@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from .commit import Commit, prepare
 from .errors import BrokerUnreachableError, LogTruncatedError, StoreBusyError
-from .source import Source
+from .source import Fetched, Source
 from .store import Position, SessionStore
 
 logger = logging.getLogger("sessionfold_consumer")
@@ -113,7 +113,7 @@ class Service:
 
     def step(self) -> None:
         """Fetch, fold and store one batch, and follow what the group gave and took."""
-        fetched = self._source.fetch(self._batch_records, FETCH_SECONDS)
+        fetched = self._fetch()
         changes = self._source.changes()
         self._give_up(changes.revoked)
         self._write(prepare(fetched, self._positions, self._until))
@@ -129,6 +129,15 @@ class Service:
             next_offsets={p: position.next_offset for p, position in self._positions.items()},
             ends=self._source.known_ends() if self._until is None else self._until,
         )
+
+    def _fetch(self) -> Fetched:
+        try:
+            return self._source.fetch(self._batch_records, FETCH_SECONDS)
+        except LogTruncatedError:
+            # The log of a topic that was created again looks truncated, too.
+            with suppress(BrokerUnreachableError):
+                self._confirm()
+            raise
 
     def _write(self, commit: Commit) -> None:
         if not commit.advances:

@@ -19,14 +19,13 @@ import pytest
 import sessionfold_schemas as contract
 from sessionfold_consumer import bootstrap
 from sessionfold_consumer.config import Settings
-from sessionfold_consumer.errors import ConsumerError, StoreUnusableError, TopicMissingError
+from sessionfold_consumer.errors import ConsumerError, StoreUnusableError
 from sessionfold_consumer.service import Progress
-from sessionfold_consumer.source import kafka
 from sessionfold_consumer.store import open_store
 from tests import oracle
 from tests.services.groups import alter_committed_offsets, committed_offsets, delete_group
 from tests.services.kafka import Broker
-from tests.services.topics import append, delete_topic, end_offsets, read_all
+from tests.services.topics import append, end_offsets, read_all
 
 pytestmark = pytest.mark.kafka
 
@@ -204,18 +203,6 @@ def test_tools_that_show_lag_see_the_stores_positions(group: Group) -> None:
     wait_for(
         lambda: committed_offsets(group.broker, group.group_id, group.topic) == group.next_offsets()
     )
-
-
-def test_a_topic_that_is_deleted_ends_the_service(
-    group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It does not wait for a topic that somebody may create anew, with other records."""
-    monkeypatch.setattr(kafka, "_SILENCE_SECONDS", 3.0)
-    member = group.join()
-    wait_for(lambda: len(member.partitions()) == 4)
-    delete_topic(group.broker, group.topic)
-    wait_for(lambda: member.error is not None)
-    assert isinstance(member.error, TopicMissingError)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from ..broker import CONTACT_SECONDS, client_logger, translate, translated
 from ..config import Settings
-from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError, TopicMissingError
+from ..errors import ConsumerError, LogTruncatedError, RecordCorruptError
 from ..records import Headers, RecordBatch
 from .protocol import Changes, Fetched, Watermarks
 
@@ -28,7 +28,6 @@ UNREADABLE_HEADERS = "(headers that the Kafka client cannot read)"
 logger = logging.getLogger("sessionfold_consumer")
 
 _PROBE_SECONDS = 1.0
-_SILENCE_SECONDS = 30.0
 _QUEUE_KIBIBYTES = 16_384
 _FETCH_BYTES = 8 * 1024 * 1024
 _BATCH_BYTES = 32 * 1024 * 1024
@@ -42,11 +41,6 @@ _LEADERLESS = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
 _LEADERLESS_SECONDS = 0.1
-_GONE = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-}
 _CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG}
 _FINAL = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -73,8 +67,7 @@ class KafkaSource:
         self._assigned: list[int] = list(partitions or ())
         self._revoked: list[int] = []
         self._started: dict[int, int] = {}
-        self._is_away = self._all_down = self._may_be_gone = False
-        self._last_seen = time.monotonic()
+        self._is_away = self._all_down = False
         self._callback_error: KafkaException | None = None
         with translated(settings):
             self._consumer = Consumer(
@@ -130,7 +123,6 @@ class KafkaSource:
             if not wait:
                 break
         self._watch_broker(answered=bool(records or ends))
-        self._watch_topic(is_there=bool(records))
         return Fetched(batch=_batch(records), ends=ends)
 
     def known_ends(self) -> dict[int, int]:
@@ -166,24 +158,6 @@ class KafkaSource:
         elif answered or self._answers():
             self._is_away = self._all_down = False
             logger.warning("a broker answers again at %s", self._settings.bootstrap_servers)
-
-    def _watch_topic(self, *, is_there: bool) -> None:
-        """Look whether the topic is gone when the client says so, or nothing came for a while.
-
-        A broker may just be behind; and to a group without partitions the client says nothing.
-        """
-        now = time.monotonic()
-        if is_there:
-            self._last_seen = now
-        if not self._may_be_gone and now < self._last_seen + _SILENCE_SECONDS:
-            return
-        try:
-            topics = self._consumer.list_topics(timeout=_PROBE_SECONDS).topics
-        except KafkaException:
-            return
-        self._may_be_gone, self._last_seen = False, now
-        if self._topic not in topics:
-            raise TopicMissingError(self._topic)
 
     def _answers(self) -> bool:
         try:
@@ -246,7 +220,6 @@ class KafkaSource:
         # A refusal, too, passes when it comes while the service runs (credentials are renewed).
         client_logger.warning("the client goes on after: %s", error.str())
         self._all_down |= error.code() == KafkaError._ALL_BROKERS_DOWN
-        self._may_be_gone |= error.code() in _GONE
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned += [each.partition for each in partitions]
@@ -281,8 +254,6 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
         "check.crcs": True,
-        # How long the client waits for a topic that is gone; we look again before we believe it.
-        "topic.metadata.propagation.max.ms": 5_000,
         "fetch.wait.max.ms": 100,
         # The default of a second stalls a fast reader each time the queue was full.
         "fetch.queue.backoff.ms": 5,

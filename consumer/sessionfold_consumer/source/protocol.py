@@ -65,11 +65,11 @@ class Source(Protocol):
 
         Large records end a batch before, so that it never holds much more than 32 MiB.
         A broker that is away gives empty batches: the source goes on by itself when it is back.
+        A topic that is deleted does, too: that it is still there is the caller's to ask.
 
         Raises:
             LogTruncatedError: when a partition has no record at the offset it was started at.
             RecordCorruptError: when a record's checksum is wrong.
-            TopicMissingError: when the topic was deleted.
             BrokerRefusedError: when the broker withdraws the right to read.
         """
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from sessionfold_consumer.config import Settings
-from sessionfold_consumer.errors import RecordCorruptError, TopicMissingError
+from sessionfold_consumer.errors import RecordCorruptError
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.source import Fetched
 from sessionfold_consumer.source.kafka import KafkaSource
 from tests.conftest import require
 from tests.contract.source.logs import OnBroker
 from tests.services.kafka import Broker, KafkaBroker, kafka_available
-from tests.services.topics import append, create_topic, delete_topic
+from tests.services.topics import append, create_topic
 
 pytestmark = pytest.mark.kafka
 
@@ -75,17 +75,6 @@ def test_before_the_first_fetch_the_start_is_the_known_end(broker: Broker) -> No
     with closing(log.open()) as source:
         source.start({0: 2})
         assert source.known_ends()[0] in (2, 3)
-
-
-def test_a_deleted_topic_is_an_error(broker: Broker) -> None:
-    """The service stops instead of waiting for a topic that somebody may create anew."""
-    log = OnBroker(broker)
-    with closing(log.open()) as source:
-        source.start({0: 0, 1: 0, 2: 0})
-        source.fetch(1, 0.2)
-        delete_topic(broker, log.topic)
-        with pytest.raises(TopicMissingError, match=log.topic):
-            _fetch_until(source.fetch, 1)
 
 
 def test_a_broker_that_is_away_gives_empty_batches(frail_broker: KafkaBroker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from sessionfold_consumer.service import Progress, Service, ignore_progress
+from sessionfold_consumer.service import Progress, Service, confirm_nothing, ignore_progress
 from sessionfold_consumer.source import Fetched, MemoryLog, MemorySource, Source
 from sessionfold_consumer.store import MemoryStore, SessionStore, TopicIdentity
 from tests import oracle
@@ -61,6 +61,7 @@ def new_service(
     batch_records: int = 100,
     until: Mapping[int, int] | None = None,
     on_progress: Callable[[Progress], None] = ignore_progress,
+    confirm: Callable[[], None] = confirm_nothing,
 ) -> Service:
     """Return a service of the topic."""
     return Service(
@@ -71,6 +72,7 @@ def new_service(
         batch_records=batch_records,
         until=until,
         on_progress=on_progress,
+        confirm=confirm,
     )
 
 

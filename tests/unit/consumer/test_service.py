@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sessionfold_consumer import service as service_module
 from sessionfold_consumer.errors import (
     BrokerUnreachableError,
+    ConsumerError,
     FencedError,
     LogTruncatedError,
+    StoreBusyError,
     StoreUnusableError,
+    TopicChangedError,
+    TopicMissingError,
 )
 from sessionfold_consumer.service import Progress
 from sessionfold_consumer.source import MemorySource, Watermarks
@@ -171,6 +176,8 @@ class FailingStore(MemoryStore):
     ) -> None:
         """Commit, unless a failure is due."""
         failure = self.failures.pop(0) if self.failures else None
+        if failure == "busy":
+            raise StoreBusyError("another process writes")
         if failure == "before":
             raise StoreUnusableError("the disk is full")
         super().commit(advances, rows, dead_letters)
@@ -237,6 +244,108 @@ def test_a_position_at_the_bounds_of_the_log_goes_on(position: int) -> None:
     move(store, 0, position)
     new_service(MemorySource(topic.log), store, until=topic.ends()).run()
     assert [letter.offset for letter in store.dead_letters()] == list(range(position, 5))
+
+
+class Confirmation:
+    """Sees each time whether the topic is still the store's, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.errors: list[ConsumerError] = []
+
+    def __call__(self) -> None:
+        """Raise what is due."""
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that waits for nothing before it tries again."""
+    monkeypatch.setattr(service_module, "_PATIENCE_SECONDS", 0.0)
+
+
+def test_records_of_a_changed_topic_are_never_stored() -> None:
+    """The topic is confirmed after the fetch: what was fetched from another one is dropped."""
+    topic, store, confirm = Topic(), new_store(), Confirmation()
+    topic.append(good_items)
+    service = new_service(MemorySource(topic.log), store, confirm=confirm)
+    service.step()
+    confirm.errors = [TopicChangedError("created again")]
+    before = list(dump(store))
+    with pytest.raises(TopicChangedError):
+        service.step()
+    assert list(dump(store)) == before
+
+
+def test_partitions_of_a_changed_topic_are_not_claimed() -> None:
+    """Who folds the right topic is not fenced by one that reads another."""
+    store, confirm = new_store(), Confirmation()
+    confirm.errors = [TopicChangedError("created again")]
+    with pytest.raises(TopicChangedError):
+        new_service(MemorySource(Topic().log), store, confirm=confirm).step()
+    assert store.positions()[0].owner_epoch == 0
+
+
+def test_a_topic_that_was_created_again_is_not_called_truncated() -> None:
+    """Its log does not have the position either; the message is about the true cause."""
+    topic, store, confirm = Topic(), new_store(), Confirmation()
+    topic.append([(0, (b"a", b"x"))] * 3)
+    service = new_service(MemorySource(topic.log), store, batch_records=1, confirm=confirm)
+    service.step()
+    topic.log.truncate(0, 2)
+    confirm.errors = [TopicChangedError("created again")]
+    with pytest.raises(TopicChangedError):
+        service.step()
+    confirm.errors = [BrokerUnreachableError("localhost:9092", 10.0, "timed out")]
+    with pytest.raises(LogTruncatedError):
+        service.step()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_batch_in_hand_waits_for_broker_and_store() -> None:
+    """The same batch is tried again until both are there, and is written once."""
+    topic, store, confirm = Topic(), bound(FailingStore()), Confirmation()
+    topic.append(good_items)
+    service = new_service(MemorySource(topic.log), store, confirm=confirm)
+    service.step()
+    confirm.errors = [BrokerUnreachableError("localhost:9092", 10.0, "timed out")] * 2
+    store.failures = ["busy", "busy"]
+    service.step()
+    assert confirm.asked == 1 + 5
+    assert caught_up(store, topic)
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_stop_ends_the_waiting_without_the_batch() -> None:
+    """It is folded by the next run; nothing of it is in the store."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(good_items)
+    store.failures = ["busy"] * 3
+    service = new_service(MemorySource(topic.log), store)
+    service.run(lambda: len(store.failures) < 3)
+    assert next_offsets(store) == {0: 0, 1: 0, 2: 0}
+    new_service(MemorySource(topic.log), store, until=topic.ends()).run()
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+def test_the_topic_is_confirmed_now_and_then_when_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A deleted topic is silent: it would be waited for without end."""
+    monkeypatch.setattr(service_module, "_CONFIRM_SECONDS", 0.0)
+    confirm = Confirmation()
+    service = new_service(MemorySource(Topic().log), new_store(), confirm=confirm)
+    service.step()
+    confirm.errors = [
+        BrokerUnreachableError("localhost:9092", 10.0, "timed out"),
+        TopicMissingError("t"),
+    ]
+    service.step()
+    with pytest.raises(TopicMissingError):
+        service.step()
 
 
 class UnreachableSource(MemorySource):
