@@ -19,8 +19,11 @@ _JSON_LAST = ("partition", "first_offset", "last_offset", "event_count")
 
 
 def iso(microseconds: int) -> str:
-    """Return a time in UTC as ISO 8601 with microseconds."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
+    """Return a time in UTC as ISO 8601 with microseconds, or its number if no calendar has it."""
+    try:
+        moment = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return f"{microseconds} us"
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
