@@ -47,7 +47,10 @@ kafka = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 limit = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N. All by default."
+    "--limit",
+    type=click.IntRange(1, 1_000_000_000),
+    metavar="N",
+    help="Show at most N. All by default.",
 )
 
 
@@ -57,6 +60,8 @@ def broker_options(command: F) -> F:
 
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_SECONDS = 10_000 * 366 * 86_400
+"""Longer ages mean the same: before every time that there is."""
 _AGE = re.compile(r"(\d{1,9})([smhd])")
 
 
@@ -70,4 +75,4 @@ class Age(click.ParamType[int]):
         found = _AGE.fullmatch(str(value))
         if found is None:
             self.fail(f"{value!r} is no age; write it as 90s, 15m, 2h or 7d", param, ctx)
-        return int(found[1]) * _UNIT_SECONDS[found[2]]
+        return min(int(found[1]) * _UNIT_SECONDS[found[2]], _LONGEST_SECONDS)
