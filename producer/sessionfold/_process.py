@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -16,6 +17,8 @@ from .errors import ClosedError, ConfigurationError
 if TYPE_CHECKING:
     from ._client import Client
     from ._session import Session
+
+logger = logging.getLogger("sessionfold")
 
 _lock = threading.RLock()
 existing: Client | None = None
@@ -170,8 +173,14 @@ def _register_at_exit(_pid: int) -> None:
 
 
 def _at_exit() -> None:
-    if existing is not None:
-        close(existing.configuration.exit_timeout_seconds)
+    ending = existing
+    if ending is None:
+        return
+    try:
+        close(ending.configuration.exit_timeout_seconds)
+    except KeyboardInterrupt:
+        # Who presses Ctrl+C now does not want to wait, nor to read a traceback of ours.
+        logger.warning("not waited for: %d events without a report", ending.stats().in_flight)
 
 
 def _after_fork() -> None:

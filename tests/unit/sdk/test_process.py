@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
@@ -245,3 +249,22 @@ def test_a_fork_while_another_thread_publishes_does_not_hang() -> None:
         "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0\n"
         "stop.set(); thread.join()\n"
     )
+
+
+def test_ctrl_c_while_the_end_waits_for_a_broker_ends_it_quietly() -> None:
+    """The exit code is the worker's own, and nobody has to read a traceback of ours."""
+    worker = (
+        "import sessionfold as lai\n"
+        "lai.configure(bootstrap_servers='127.0.0.1:9', exit_timeout_seconds=30)\n"
+        "lai.init(session_id='a')\n"
+        "print('done', flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", worker], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        time.sleep(0.5)  # until it waits
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=20)
+    assert (process.returncode, words) == (0, "")
