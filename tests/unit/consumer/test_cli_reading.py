@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -275,11 +277,37 @@ def test_a_dump_is_the_canonical_one(cli: CommandLine, store: str, tmp_path: Pat
     assert target.read_text(encoding="utf-8") == expected
 
 
+def test_a_pipe_is_written_to_and_not_replaced(
+    cli: CommandLine, store: str, tmp_path: Path
+) -> None:
+    """As any device; and a link stays one, to a file that has the dump."""
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "dump.jsonl"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    with ThreadPoolExecutor() as executor:
+        read = executor.submit(pipe.read_text, "utf-8")
+        assert cli("store", "dump", "--store", store, "--output", str(pipe)).exit_code == 0
+    assert cli("store", "dump", "--store", store, "--output", str(link)).exit_code == 0
+    assert (
+        read.result() == target.read_text("utf-8") == cli("store", "dump", "--store", store).stdout
+    )
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
 def test_a_dump_that_fails_leaves_an_older_one(cli: CommandLine, tmp_path: Path) -> None:
-    """The file is replaced when the dump is whole, not before."""
+    """The file is replaced when the dump is whole; a store that breaks off half-way leaves it."""
+    topic = Topic()
+    topic.append([event(0, f"session-{number:04}", number) for number in range(1000)])
+    url = filled(tmp_path, topic)
+    damaged = tmp_path / "sessions.db"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
     target = tmp_path / "dump.jsonl"
     target.write_text("the older one")
-    missing = f"sqlite:///{tmp_path / 'missing.db'}"
-    assert cli("store", "dump", "--store", missing, "--output", str(target)).exit_code == 9
+    result = cli("store", "dump", "--store", url, "--output", str(target))
+    assert result.exit_code == 9
+    assert "malformed" in result.stderr
     assert target.read_text() == "the older one"
-    assert list(tmp_path.iterdir()) == [target]
+    assert [each.name for each in tmp_path.glob(".*")] == []
+    assert cli("store", "dump", "--store", url).stdout.startswith('{"kind":"store"')
