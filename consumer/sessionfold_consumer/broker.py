@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -143,7 +143,7 @@ class Broker:
                 "store with: sessionfold list"
             )
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        with translated(self._settings, self._errors):
+        with self._translated(topic):
             described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
             configured = self._result(self._admin.describe_configs([resource])[resource])
         return TopicDescription(
@@ -161,7 +161,7 @@ class Broker:
             TopicMissingError: when there is no such topic.
             BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
         """
-        with translated(self._settings, self._errors):
+        with self._translated(topic):
             described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
         return str(described.topic_id), len(described.partitions)
 
@@ -181,9 +181,13 @@ class Broker:
         copies = replication_factor or min(COPIES_FOR_SAFETY, len(self._metadata().brokers))
         settings = wanted_settings(copies)
         new = NewTopic(topic, num_partitions=partitions, replication_factor=copies, config=settings)
-        with translated(self._settings, self._errors):
+        with self._translated(topic):
             self._result(self._admin.create_topics([new])[topic])
         return {"replication factor": str(copies), **settings}
+
+    def _translated(self, topic: str) -> AbstractContextManager[None]:
+        """Return what turns the client's errors about a topic into ours, which name it."""
+        return translated(self._settings.model_copy(update={"topic": topic}), self._errors)
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client's class has no public name
         deadline = time.monotonic() + CONTACT_SECONDS
