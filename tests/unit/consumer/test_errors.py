@@ -119,6 +119,20 @@ def test_a_value_that_kafka_refuses_is_not_repeated() -> None:
     assert 'for configuration property "acks"' in text
 
 
+def test_no_message_shows_a_secret() -> None:
+    """Whatever the client puts into its words, and where one secret is a part of another."""
+    secrets = {
+        "sasl.password": "hunter2",
+        "ssl.key.password": "hunter2-long",
+        "client.id": "public",
+    }
+    settings = Settings.model_validate({"kafka": secrets})
+    for name in ("_INVALID_ARG", "_AUTHENTICATION", "_TRANSPORT"):
+        words = kafka_error(name, "public user with hunter2-long and hunter2")
+        text = str(translate(settings, words))
+        assert "public user with (not shown) and (not shown)" in text
+
+
 def test_what_was_refused_wins_over_the_silence_after_it() -> None:
     """The client retries for ever: a wrong password ends in a time-out, as an absence does."""
     memory = ErrorMemory()
