@@ -23,7 +23,7 @@ def all_commands() -> dict[str, click.Command]:
 def help_text(name: str) -> str:
     """Return what ``--help`` prints for a command."""
     command = all_commands()[name]
-    return command.get_help(click.Context(command, info_name=name))
+    return command.get_help(_context(command, name))
 
 
 def variables() -> set[str]:
@@ -55,17 +55,22 @@ def problem(words: list[str]) -> str | None:
     command = all_commands()[path]
     if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         return f"there is no command {path} {rest[0]}"
-    known = set(command.get_help_option_names(click.Context(command))) | {
+    known = set(command.get_help_option_names(_context(command))) | {
         name for parameter in command.params for name in parameter.opts
     }
     unknown = [w for w in rest if w.startswith("-") and w.partition("=")[0] not in known]
     return f"{path} has no option {unknown[0]}" if unknown else None
 
 
+def _context(command: click.Command, name: str | None = None) -> click.Context:
+    """Return a context as the command line makes it: click keeps the help option it makes first."""
+    return click.Context(command, info_name=name, **main.context_settings)
+
+
 def _walk(path: str, command: click.Command) -> dict[str, click.Command]:
     found = {path: command}
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = _context(command)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None, f"{path} lists {name}, which it does not have"
