@@ -34,6 +34,7 @@ CONTACT_SECONDS = 10.0
 """How long a first contact may take before the program gives up with a clear sentence."""
 
 _ATTEMPT_SECONDS = 2.0
+_METADATA_SECONDS = 0.05
 _MOCK_CLUSTER = "mockCluster"
 
 client_logger = logging.getLogger("sessionfold_consumer.kafka")
@@ -183,11 +184,21 @@ class Broker:
         new = NewTopic(topic, num_partitions=partitions, replication_factor=copies, config=settings)
         with self._translated(topic):
             self._result(self._admin.create_topics([new])[topic])
+        self._wait_until_known(topic, partitions)
         return {"replication factor": str(copies), **settings}
 
     def _translated(self, topic: str) -> AbstractContextManager[None]:
         """Return what turns the client's errors about a topic into ours, which name it."""
         return translated(self._settings.model_copy(update={"topic": topic}), self._errors)
+
+    def _wait_until_known(self, topic: str, partitions: int) -> None:
+        """Wait for the new topic in the metadata, which the broker gets a moment later."""
+        deadline = time.monotonic() + CONTACT_SECONDS
+        while time.monotonic() < deadline:
+            found = self._metadata().topics.get(topic)
+            if found is not None and len(found.partitions) == partitions:
+                return
+            time.sleep(_METADATA_SECONDS)
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client's class has no public name
         deadline = time.monotonic() + CONTACT_SECONDS

@@ -43,6 +43,15 @@ def test_a_created_topic_is_as_it_should_be(admin: Broker, name: str) -> None:
     assert [each.setting for each in deviations(found)] == ["replication factor"]
 
 
+def test_a_created_topic_is_there_at_once(admin: Broker) -> None:
+    """Whoever makes a topic may use it in the next line."""
+    for _ in range(20):
+        name = unique_topic_name()
+        admin.create(name, 12, 1)
+        assert admin.partition_count(name) == 12
+        assert admin.identify(name)[1] == 12
+
+
 def test_a_topic_is_not_created_twice(admin: Broker, name: str) -> None:
     """The one that exists stays as it is."""
     admin.create(name, 5, 1)
