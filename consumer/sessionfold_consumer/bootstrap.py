@@ -126,7 +126,8 @@ def _identity(broker: Broker, settings: Settings, wiring: Wiring) -> TopicIdenti
     if wiring.embedded:
         return TopicIdentity(
             topic=settings.topic,
-            topic_id=broker.cluster_id(),
+            # Its cluster ID is a memory address, which the next one in this process may have, too.
+            topic_id=f"{broker.cluster_id()}@{settings.bootstrap_servers}",
             partition_count=broker.partition_count(settings.topic),
         )
     topic = broker.describe(settings.topic)
