@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from sessionfold_consumer.errors import StoreBusyError, StoreUnusableError
 from sessionfold_consumer.service import Progress, Service, confirm_nothing, ignore_progress
 from sessionfold_consumer.source import Fetched, MemoryLog, MemorySource, Source
-from sessionfold_consumer.store import MemoryStore, SessionStore, TopicIdentity
+from sessionfold_consumer.state import Row
+from sessionfold_consumer.store import (
+    Advance,
+    DeadLetter,
+    MemoryStore,
+    SessionStore,
+    TopicIdentity,
+)
 from tests import oracle
 from tests.services.topics import StoredRecord
 from tests.strategies import KeyAndValue, stored
@@ -18,6 +26,15 @@ S = TypeVar("S", bound=SessionStore)
 
 Item = tuple[int, KeyAndValue | None]
 """A partition and the record to append to it; None is a mark, as a transaction leaves it."""
+
+ITEMS: list[Item] = [
+    (0, (b"a", b"\xc3\x01 no event")),
+    (0, None),
+    (1, (b"b", None)),
+    (1, (b"b", b"")),
+    (2, None),
+]
+"""Records (of which none is an event) and marks, on every partition."""
 
 
 class Topic:
@@ -109,3 +126,24 @@ class InterruptedSource(MemorySource):
         act, self.while_fetching = self.while_fetching, lambda: None
         act()
         return fetched
+
+
+class FailingStore(MemoryStore):
+    """A store of which given commits fail, before or after they are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[str | None] = []
+
+    def commit(
+        self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
+    ) -> None:
+        """Commit, unless a failure is due."""
+        failure = self.failures.pop(0) if self.failures else None
+        if failure == "busy":
+            raise StoreBusyError("another process writes")
+        if failure == "before":
+            raise StoreUnusableError("the disk is full")
+        super().commit(advances, rows, dead_letters)
+        if failure == "after":
+            raise StoreUnusableError("the answer was lost")

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionfold_consumer import service as service_module
-from sessionfold_consumer.errors import (
-    BrokerUnreachableError,
-    ConsumerError,
-    FencedError,
-    LogTruncatedError,
-    StoreBusyError,
-    StoreUnusableError,
-    TopicChangedError,
-    TopicMissingError,
-)
+from sessionfold_consumer.errors import FencedError, LogTruncatedError, StoreUnusableError
 from sessionfold_consumer.service import Progress
-from sessionfold_consumer.source import MemorySource, Watermarks
-from sessionfold_consumer.state import Row
-from sessionfold_consumer.store import Advance, DeadLetter, MemoryStore, dump
+from sessionfold_consumer.source import MemorySource
+from sessionfold_consumer.store import Advance, MemoryStore, dump
 from tests.strategies import any_records, few_session_ids, good_records
 from tests.unit.consumer.services import (
+    ITEMS,
     PARTITIONS,
+    FailingStore,
     InterruptedSource,
     Item,
     Topic,
@@ -42,13 +32,6 @@ from tests.unit.consumer.services import (
 _partitions = st.integers(0, PARTITIONS - 1)
 items = st.tuples(_partitions, st.one_of(good_records(few_session_ids), any_records, st.none()))
 few_items = st.lists(items, max_size=8)
-good_items: list[Item] = [
-    (0, (b"a", b"\xc3\x01 no event")),
-    (0, None),
-    (1, (b"b", None)),
-    (1, (b"b", b"")),
-    (2, None),
-]
 
 
 @given(st.lists(few_items, max_size=6), st.integers(1, 5))
@@ -103,7 +86,7 @@ def test_ends_behind_the_last_record_advance_the_position() -> None:
 def test_records_in_hand_of_a_revoked_partition_are_dropped() -> None:
     """What was fetched before the group took the partition is the next owner's to fold."""
     topic, store = Topic(), new_store()
-    topic.append(good_items)
+    topic.append(ITEMS)
     source = InterruptedSource(topic.log)
     service = new_service(source, store)
     service.step()
@@ -117,7 +100,7 @@ def test_records_in_hand_of_a_revoked_partition_are_dropped() -> None:
 def test_a_batch_of_a_partition_that_comes_back_in_the_same_step_is_right() -> None:
     """It is claimed again and read from the store's position, which another one has moved."""
     topic, store = Topic(), new_store()
-    topic.append(good_items)
+    topic.append(ITEMS)
     source = InterruptedSource(topic.log)
     service = new_service(source, store)
     service.step()
@@ -153,7 +136,7 @@ def test_a_partition_that_goes_before_it_was_started_is_not_claimed() -> None:
 def test_a_fenced_service_writes_nothing() -> None:
     """Another one has claimed a partition: not even other partitions' records are written."""
     topic, store = Topic(), new_store()
-    topic.append(good_items)
+    topic.append(ITEMS)
     service = new_service(MemorySource(topic.log), store)
     service.step()
     new_service(MemorySource(topic.log, [1]), store).step()
@@ -162,27 +145,6 @@ def test_a_fenced_service_writes_nothing() -> None:
         service.step()
     assert caught.value.partition == 1
     assert list(dump(store)) == before
-
-
-class FailingStore(MemoryStore):
-    """A store of which given commits fail, before or after they are written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures: list[str | None] = []
-
-    def commit(
-        self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
-    ) -> None:
-        """Commit, unless a failure is due."""
-        failure = self.failures.pop(0) if self.failures else None
-        if failure == "busy":
-            raise StoreBusyError("another process writes")
-        if failure == "before":
-            raise StoreUnusableError("the disk is full")
-        super().commit(advances, rows, dead_letters)
-        if failure == "after":
-            raise StoreUnusableError("the answer was lost")
 
 
 @given(
@@ -210,7 +172,7 @@ def test_what_was_not_committed_is_not_acknowledged() -> None:
     """Kafka hears of a position only after the store has it."""
     topic, store = Topic(), bound(FailingStore())
     store.failures = ["before"]
-    topic.append(good_items)
+    topic.append(ITEMS)
     source = MemorySource(topic.log)
     service = new_service(source, store)
     service.step()
@@ -244,136 +206,6 @@ def test_a_position_at_the_bounds_of_the_log_goes_on(position: int) -> None:
     move(store, 0, position)
     new_service(MemorySource(topic.log), store, until=topic.ends()).run()
     assert [letter.offset for letter in store.dead_letters()] == list(range(position, 5))
-
-
-class Confirmation:
-    """Sees each time whether the topic is still the store's, and fails as it is told."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.errors: list[ConsumerError] = []
-
-    def __call__(self) -> None:
-        """Raise what is due."""
-        self.asked += 1
-        if self.errors:
-            raise self.errors.pop(0)
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that waits for nothing before it tries again."""
-    monkeypatch.setattr(service_module, "_PATIENCE_SECONDS", 0.0)
-
-
-def test_records_of_a_changed_topic_are_never_stored() -> None:
-    """The topic is confirmed after the fetch: what was fetched from another one is dropped."""
-    topic, store, confirm = Topic(), new_store(), Confirmation()
-    topic.append(good_items)
-    service = new_service(MemorySource(topic.log), store, confirm=confirm)
-    service.step()
-    confirm.errors = [TopicChangedError("created again")]
-    before = list(dump(store))
-    with pytest.raises(TopicChangedError):
-        service.step()
-    assert list(dump(store)) == before
-
-
-def test_partitions_of_a_changed_topic_are_not_claimed() -> None:
-    """Who folds the right topic is not fenced by one that reads another."""
-    store, confirm = new_store(), Confirmation()
-    confirm.errors = [TopicChangedError("created again")]
-    with pytest.raises(TopicChangedError):
-        new_service(MemorySource(Topic().log), store, confirm=confirm).step()
-    assert store.positions()[0].owner_epoch == 0
-
-
-def test_a_topic_that_was_created_again_is_not_called_truncated() -> None:
-    """Its log does not have the position either; the message is about the true cause."""
-    topic, store, confirm = Topic(), new_store(), Confirmation()
-    topic.append([(0, (b"a", b"x"))] * 3)
-    service = new_service(MemorySource(topic.log), store, batch_records=1, confirm=confirm)
-    service.step()
-    topic.log.truncate(0, 2)
-    confirm.errors = [TopicChangedError("created again")]
-    with pytest.raises(TopicChangedError):
-        service.step()
-    confirm.errors = [BrokerUnreachableError("localhost:9092", 10.0, "timed out")]
-    with pytest.raises(LogTruncatedError):
-        service.step()
-
-
-@pytest.mark.usefixtures("hurried")
-def test_a_batch_in_hand_waits_for_broker_and_store() -> None:
-    """The same batch is tried again until both are there, and is written once."""
-    topic, store, confirm = Topic(), bound(FailingStore()), Confirmation()
-    topic.append(good_items)
-    service = new_service(MemorySource(topic.log), store, confirm=confirm)
-    service.step()
-    confirm.errors = [BrokerUnreachableError("localhost:9092", 10.0, "timed out")] * 2
-    store.failures = ["busy", "busy"]
-    service.step()
-    assert confirm.asked == 1 + 5
-    assert caught_up(store, topic)
-    assert_is_fold_of_its_prefix(store, topic)
-
-
-@pytest.mark.usefixtures("hurried")
-def test_a_stop_ends_the_waiting_without_the_batch() -> None:
-    """It is folded by the next run; nothing of it is in the store."""
-    topic, store = Topic(), bound(FailingStore())
-    topic.append(good_items)
-    store.failures = ["busy"] * 3
-    service = new_service(MemorySource(topic.log), store)
-    service.run(lambda: len(store.failures) < 3)
-    assert next_offsets(store) == {0: 0, 1: 0, 2: 0}
-    new_service(MemorySource(topic.log), store, until=topic.ends()).run()
-    assert_is_fold_of_its_prefix(store, topic)
-
-
-def test_the_topic_is_confirmed_now_and_then_when_nothing_comes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A deleted topic is silent: it would be waited for without end."""
-    monkeypatch.setattr(service_module, "_CONFIRM_SECONDS", 0.0)
-    confirm = Confirmation()
-    service = new_service(MemorySource(Topic().log), new_store(), confirm=confirm)
-    service.step()
-    confirm.errors = [
-        BrokerUnreachableError("localhost:9092", 10.0, "timed out"),
-        TopicMissingError("t"),
-    ]
-    service.step()
-    with pytest.raises(TopicMissingError):
-        service.step()
-
-
-class UnreachableSource(MemorySource):
-    """A source that cannot ask for watermarks for a while."""
-
-    unreachable = 1
-
-    def watermarks(self, partition: int) -> Watermarks:
-        """Return the watermarks, or fail."""
-        if partition == 2 and self.unreachable > 0:
-            self.unreachable -= 1
-            raise BrokerUnreachableError("localhost:9092", 10.0, "timed out")
-        return super().watermarks(partition)
-
-
-def test_partitions_wait_for_a_broker_that_is_away() -> None:
-    """They are claimed in a later step, those that were revoked meanwhile are not."""
-    topic, store = Topic(), new_store()
-    topic.append(good_items)
-    source = UnreachableSource(topic.log)
-    service = new_service(source, store)
-    service.step()
-    assert service.progress().next_offsets == {}
-    source.take([0])
-    service.step()
-    service.step()
-    assert next_offsets(store) == {0: 0, 1: 2, 2: 1}
-    assert service.progress().next_offsets == {1: 2, 2: 1}
 
 
 def test_progress_is_told_after_each_step() -> None:
