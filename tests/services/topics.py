@@ -100,7 +100,7 @@ def append(
     failures: list[str] = []
     producer = Producer(
         client_settings(broker)
-        | {"max.in.flight": 1, "acks": "all", "partitioner": "murmur2_random"}
+        | {"enable.idempotence": True, "partitioner": "murmur2_random"}
         | {"message.max.bytes": _MAX_RECORD_BYTES}
     )
 
