@@ -145,7 +145,7 @@ class Broker:
             )
         resource = ConfigResource(ResourceType.TOPIC, topic)
         with self._translated(topic):
-            described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
+            described = self._describe_topic(topic)
             configured = self._result(self._admin.describe_configs([resource])[resource])
         return TopicDescription(
             name=topic,
@@ -163,7 +163,7 @@ class Broker:
             BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
         """
         with self._translated(topic):
-            described = self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
+            described = self._describe_topic(topic)
         return str(described.topic_id), len(described.partitions)
 
     def create(self, topic: str, partitions: int, replication_factor: int | None) -> dict[str, str]:
@@ -211,6 +211,9 @@ class Broker:
                     # A broker that is away may come; one that refuses will go on to.
                     if self._errors.refusal is not None or time.monotonic() > deadline:
                         raise
+
+    def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's
+        return self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
 
     def _result(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the client's
         try:
