@@ -19,6 +19,7 @@ import sessionfold as lai
 from sessionfold import testing
 from sessionfold._values import CUT_MARK
 from sessionfold.testing import Events
+from tests.unit.sdk.hostile import GAP
 
 SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
 TEXT_FIELDS = ("task", "session_eval_reason", "is_successful_reason")
@@ -65,6 +66,17 @@ def published(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any value
         (1e308, 1e308),
         (5e-324, 5e-324),
         (2**53 + 1, float(2**53)),
+        (10**308, 1e308),
+        ("+1", 1.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1_000", 1000.0),
+        (" 4.5 \n", 4.5),
+        ("1e-400", 0.0),
+        (np.str_("4.5"), 4.5),
+        (np.longdouble("0.5"), 0.5),
+        (Decimal("1e-400"), 0.0),
+        (Fraction(1, 3), 1 / 3),
     ],
 )
 def test_numbers_are_converted_to_float(value: Any, number: float) -> None:  # noqa: ANN401
@@ -97,8 +109,14 @@ def test_there_is_one_zero_on_the_wire(zero: Any) -> None:  # noqa: ANN401
         True, False, np.True_, math.nan, math.inf, -math.inf, np.float64("nan"), np.float32("inf"),
         "", "high", "nan", "inf", "1e400", "0x10", 10**400, b"4.5", 1 + 2j, [0.5], {}, object(),
         Broken(), np.array([0.5]), np.array([0.1, 0.2]), np.datetime64("2020"),
+        "NAN ", "Infinity", "-inf", "1__0", "_1", "0x1p3", "١٢", "1,5", "1 000", "1\0", "\ud800",
+        10**5000, Decimal("sNaN"), Decimal("1e999"), Fraction(10**400),
+        np.longdouble("1e4000"), np.timedelta64(3, "s"), np.bytes_(b"4.5"),
+        np.array([]), np.array([[1]]), np.array(None, dtype=object), np.array("x"),
+        bytearray(b"1"), memoryview(b"1"), float, ..., NotImplemented, ValueError("1"),
+        pytest.param(np.void(b"1"), marks=GAP), pytest.param(np.array(True), marks=GAP),
     ],
-    ids=repr,
+    ids=lambda value: f"{value!a:.20}" if type(value) is not int else "huge",
 )  # fmt: skip
 def test_what_is_no_finite_number_is_refused(value: Any, events: Events) -> None:  # noqa: ANN401
     """With the field's name and what is accepted; silently, otherwise: no warning either."""
@@ -146,7 +164,9 @@ def test_flags_are_published_as_bool(value: Any) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize(
-    "value", [0, 1, 0.0, "true", "", [], np.int64(1), np.array([True])], ids=repr
+    "value",
+    [0, 1, 0.0, "true", "", [], np.int64(1), np.array([True]), np.array(True), b"1", ..., bool],
+    ids=repr,
 )
 def test_what_is_no_bool_is_refused(value: Any, events: Events) -> None:  # noqa: ANN401
     """An error that names field, type and what is accepted: a 1 may be a count."""
