@@ -5,9 +5,16 @@ What is not allowed is marked: mypy's strict mode fails on an ignore that is not
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import ContextVar
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 
 import sessionfold as lai
+import sessionfold.errors
 from sessionfold import testing
 
 
@@ -34,6 +41,27 @@ def a_worker() -> None:
     use(delivered, lai.stats().dropped + lai.stats().in_flight)
 
 
+def by_position() -> None:
+    """In the documented order."""
+    lai.init(
+        "name", "id", "key", "agent", "task", ["openai"], True, "experiment", [], ["tag"], "item",
+        str.strip, False, False,
+    )  # fmt: skip
+    lai.create_session("name", "id", None, None, "task")
+    lai.update_session("task", 0.5, "why", True, "why", "id")
+    lai.end_session(0.5, "why", True, "why", True, "id")
+    lai.end_session(None, None, None, None, None, None)
+    lai.flush(2)
+    lai.shutdown(2.5)
+    lai.set_active_session(None)
+
+
+def numbers() -> None:
+    """Whatever knows how to be a float."""
+    for value in (1, 0.5, "4.5", Decimal("0.5"), Fraction(1, 2), np.float32(1)):
+        lai.update_session(session_eval=value)
+
+
 def values_of_numpy() -> None:
     """Scores and comparisons are accepted as numpy gives them."""
     scores = np.array([0.25, 0.5])
@@ -50,6 +78,18 @@ def what_is_refused() -> None:
     lai.update_session(colour="red")  # type: ignore[call-arg]
     lai.init(masking_function=len)  # type: ignore[arg-type]
     lai.run_in_session("id", len, 7)  # type: ignore[arg-type]
+    lai.update_session(session_id=b"id")  # type: ignore[arg-type]
+    lai.update_session(session_eval=b"4.5")  # type: ignore[arg-type]
+    lai.update_session(is_successful=1)  # type: ignore[arg-type]
+    lai.update_session(is_finished=True)  # type: ignore[call-arg]
+    lai.update_session("t", 1, "r", True, "r", "id", True)  # type: ignore[call-arg]
+    lai.end_session(task="t")  # type: ignore[call-arg]
+    lai.end_session(wait_for_flush="yes")  # type: ignore[arg-type]
+    lai.set_active_session(7)  # type: ignore[arg-type]
+    lai.flush("2")  # type: ignore[arg-type]
+    lai.configure("localhost:9092")  # type: ignore[call-arg]
+    lai.Configuration(topic=7)  # type: ignore[arg-type]
+    lai.stats().dropped = 0  # type: ignore[misc]
 
 
 def blocks_and_functions() -> None:
@@ -66,11 +106,42 @@ def blocks_and_functions() -> None:
     use(length, largest, lai.get_session(), lai.create_session(), lai.current_session_id.get())
 
 
+def types_of_blocks() -> None:
+    """They can be handed on."""
+    block: AbstractContextManager[str] = lai.session(task="t")
+    bound: AbstractContextManager[str] = lai.bind_session("id")
+    awaited: AbstractAsyncContextManager[str] = lai.session_async(task="t")
+    awaited_bound: AbstractAsyncContextManager[str] = lai.bind_session_async("id")
+    variable: ContextVar[str | None] = lai.current_session_id
+    use(block, bound, awaited, awaited_bound, variable)
+
+
+@lai.session(session_name="Decorated")
+def decorated(number: int) -> int:
+    """Run in a session of its own at each call; the signature stays."""
+    return number
+
+
+def generators() -> Iterator[float]:
+    """A block may hold a yield."""
+    with lai.session(task="t"):
+        yield decorated(7) / 2
+
+
+async def async_generators() -> AsyncIterator[float]:
+    """Also one of async."""
+    async with lai.session_async(task="t"):
+        yield 0.5
+
+
 async def in_asyncio() -> None:
     """The same, to be awaited."""
     async with lai.session_async(session_name="Async") as session_id:
         await lai.aupdate_session(task="t", session_eval=1, session_id=session_id)
+        later: Awaitable[None] = lai.aupdate_session("t", 1, "r", True, "r", session_id)
+        await later
         await lai.aend_session(is_successful=True)
+        await lai.aend_session(1, "r", True, "r", True, session_id)
     async with lai.bind_session_async(session_id) as bound:
         use(bound)
 
@@ -98,6 +169,21 @@ def errors_by_their_old_names() -> None:
         use(error)
 
 
+def errors_by_module() -> None:
+    """They are the same classes there."""
+    try:
+        lai.init()
+    except sessionfold.errors.NoActiveSessionError as error:
+        narrower: lai.NotInitializedError = error
+        use(narrower)
+    except sessionfold.errors.InvalidFieldError as error:
+        value_error: ValueError = error
+        use(value_error)
+    except sessionfold.errors.LucidicError as error:
+        wide: lai.SessionfoldError = error
+        use(wide)
+
+
 def the_testing_aid() -> None:
     """Events are dictionaries."""
     with testing.record(text_limit_bytes=100) as events:
@@ -114,4 +200,7 @@ def settings() -> lai.Configuration:
 
 def accounts() -> lai.Stats:
     """What became of the events."""
-    return lai.stats()
+    stats = lai.stats()
+    balance: int = stats.delivered + stats.spooled + stats.dropped + stats.in_flight
+    use(balance == stats.accepted, stats.texts_cut + stats.texts_repaired)
+    return stats
