@@ -36,6 +36,12 @@ class GivenBroker:
     bootstrap_servers: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def spool_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Workers of the tests keep what they cannot deliver away from the user's own."""
+    os.environ["SESSIONFOLD_SPOOL_DIRECTORY"] = str(tmp_path_factory.mktemp("state") / "spool")
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """A real broker, shared by the whole run; a test that harms one takes ``own_broker``."""

@@ -57,14 +57,15 @@ from .errors import (
 )
 
 if _TYPE_CHECKING:
-    from ._client import Stats
     from ._config import Configuration
+    from ._stats import Failure, Stats
 
 __all__ = [
     "APIKeyVerificationError",
     "ClosedError",
     "Configuration",
     "ConfigurationError",
+    "Failure",
     "InvalidFieldError",
     "InvalidOperationError",
     "LucidicError",
@@ -102,10 +103,10 @@ _logging.getLogger("sessionfold").addHandler(_logging.NullHandler())
 
 def __getattr__(name: str) -> object:
     """Load what is seldom needed (and needs pydantic or the Kafka client) when it is asked for."""
-    if name == "Stats":
-        from ._client import Stats
+    if name in {"Failure", "Stats"}:
+        from . import _stats
 
-        return Stats
+        return getattr(_stats, name)
     if name == "Configuration":
         from ._config import Configuration
 

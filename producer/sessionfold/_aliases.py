@@ -46,7 +46,7 @@ async def aend_session(
         is_successful=is_successful,
         is_successful_reason=is_successful_reason,
     )
-    if end_waits(wait_for_flush):
+    if ended is not None and end_waits(wait_for_flush):
         await settled(ended)
 
 

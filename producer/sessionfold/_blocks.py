@@ -133,6 +133,8 @@ def _end_block(begun: Session, awaited: list[Session], error: BaseException | No
         client = _process.client()
     except ClosedError:
         return  # shut down within the block; an exception that is on its way must go on
+    if client.disabled:
+        return
     reason = None if begun.has_verdict else _failure(error)
     verdict = {} if reason is None else {"is_successful": False, "is_successful_reason": reason}
     publish_end(client, begun, checked_fields(client, begun.mask, **verdict))

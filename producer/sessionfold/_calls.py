@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _process
 from ._fields import Flag, Number, checked_fields, masked
+from ._inbox import EVENT_BYTES, charged
 from ._session import (
     CurrentSession,
     Mask,
@@ -23,7 +24,8 @@ from ._session import (
 from .errors import NoActiveSessionError
 
 if TYPE_CHECKING:
-    from ._client import Client, Stats
+    from ._client import Client
+    from ._stats import Stats
 
 logger = logging.getLogger("sessionfold")
 
@@ -81,8 +83,11 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
         ConfigurationError: when the client's settings cannot work.
     """
     client = _process.client()
+    if client.disabled:
+        return _begin_nothing(client, session_id)
     identifier = str(uuid.uuid4()) if session_id is None else checked_id(session_id)
     session = client.session(identifier)
+    session.is_new = session_id is None
     mask = session.mask if masking_function is None else masking_function
     fields = checked_fields(client, mask, session_name=session_name, task=task)
     _say_ignored(
@@ -96,7 +101,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     return identifier
 
 
-def update_session(
+def update_session(  # noqa: C901, PLR0912, PLR0915 - written out: the call in workers' loops
     task: str | None = None,
     session_eval: Number | None = None,
     session_eval_reason: str | None = None,
@@ -121,28 +126,48 @@ def update_session(
         InvalidFieldError: when an argument cannot be a field's value; nothing was published.
     """
     client = _process.existing or _process.client()
-    session = _session(client, session_id)
+    if client.disabled:
+        return
+    # Written out where checked_fields() would do: this is the call that workers make in loops.
+    current = current_session_id.get() if session_id is None else None
+    if type(current) is CurrentSession and not current.session.ended:
+        session = current.session
+    else:
+        session = _session(client, session_id)
     mask = session.mask
     if mask is not None:
         task = masked(client, mask, task)
         session_eval_reason = masked(client, mask, session_eval_reason)
         is_successful_reason = masked(client, mask, is_successful_reason)
-    # Written out where checked_fields() would do: this is the call that workers make in loops.
     fields: dict[str, Any] = {}
-    values = client.values
+    values, size = client.values, EVENT_BYTES
+    short = values.surely_short
+    # What a short text holds is looked at by the sender: whatever it is, it can be published.
     if task is not None:
-        fields["task"] = values.text("task", task)
+        if type(task) is not str or len(task) > short:
+            task = values.text("task", task)
+        fields["task"] = task
+        size += len(task)
     if session_eval is not None:
-        fields["session_eval"] = values.number("session_eval", session_eval)
+        if type(session_eval) is not float or session_eval - session_eval != 0.0:
+            session_eval = values.number("session_eval", session_eval)
+        fields["session_eval"] = session_eval + 0.0  # -0.0 becomes 0.0
     if session_eval_reason is not None:
-        fields["session_eval_reason"] = values.text("session_eval_reason", session_eval_reason)
+        if type(session_eval_reason) is not str or len(session_eval_reason) > short:
+            session_eval_reason = values.text("session_eval_reason", session_eval_reason)
+        fields["session_eval_reason"] = session_eval_reason
+        size += len(session_eval_reason)
     if is_successful is not None:
         fields["is_successful"] = values.flag("is_successful", is_successful)
     if is_successful_reason is not None:
-        fields["is_successful_reason"] = values.text("is_successful_reason", is_successful_reason)
+        if type(is_successful_reason) is not str or len(is_successful_reason) > short:
+            is_successful_reason = values.text("is_successful_reason", is_successful_reason)
+        fields["is_successful_reason"] = is_successful_reason
+        size += len(is_successful_reason)
     if fields:
-        client.publish(session, fields)
-        session.has_verdict |= is_successful is not None
+        client.publish(session, fields, size)
+        if is_successful is not None:
+            session.has_verdict = True
 
 
 def end_session(
@@ -173,7 +198,7 @@ def end_session(
         is_successful=is_successful,
         is_successful_reason=is_successful_reason,
     )
-    if end_waits(wait_for_flush):
+    if ended is not None and end_waits(wait_for_flush):
         wait_until_settled(ended)
 
 
@@ -216,7 +241,7 @@ def shutdown(timeout_seconds: float | None = None) -> None:
 
 def stats() -> Stats:
     """Return what became of this process's events so far; also after :func:`shutdown`."""
-    from ._client import Stats
+    from ._stats import Stats
 
     client = _process.last()
     return Stats() if client is None else client.stats()
@@ -229,9 +254,11 @@ def end_own_sessions(client: Client) -> None:
             publish_end(client, own, {})
 
 
-def end_current(session_id: str | None, **given: object) -> Session:
-    """Do what :func:`end_session` does, but do not wait; return the session."""
+def end_current(session_id: str | None, **given: object) -> Session | None:
+    """Do what :func:`end_session` does, but do not wait; return the session, None if disabled."""
     client = _process.client()
+    if client.disabled:
+        return None
     session = _session(client, session_id)
     publish_end(client, session, checked_fields(client, session.mask, **given))
     leave(session)
@@ -241,7 +268,7 @@ def end_current(session_id: str | None, **given: object) -> Session:
 def publish_end(client: Client, session: Session, fields: dict[str, Any]) -> None:
     """Publish the end of ``session`` with its final values."""
     ending = fields | {"is_finished": True, "ended_at": time.time_ns() // 1000}
-    client.publish(session, ending, urgent=True)
+    client.publish(session, ending, charged(ending), urgent=True)
     client.end(session)
 
 
@@ -256,12 +283,19 @@ def wait_until_settled(session: Session) -> None:
     client.flush_session(session, client.configuration.end_timeout_seconds)
 
 
+def _begin_nothing(client: Client, session_id: object) -> str:
+    """Make a session current that nothing is published of."""
+    identifier = session_id if isinstance(session_id, str) else str(uuid.uuid4())
+    nest(client.session(identifier))
+    return identifier
+
+
 def _begin(client: Client, session: Session, fields: dict[str, Any]) -> None:
     session.pid = os.getpid()
     nest(session)
     client.begin(session)
     fields |= {"is_finished": False, "started_at": time.time_ns() // 1000}
-    client.publish(session, fields, urgent=True)
+    client.publish(session, fields, charged(fields), urgent=True)
 
 
 def _session(client: Client, session_id: str | None) -> Session:

@@ -1,136 +1,85 @@
-"""From a call to a published event: numbering, encoding, accounting."""
+"""What one process has: its settings, its sessions, the inbox and the sender behind it."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
-from sessionfold_schemas import decode, encoder, text_bytes
-
-from ._config import Configuration
-from ._publisher import QUEUE_IS_FULL, KafkaPublisher, NotTakenError, OnDelivery, Publisher
+from ._inbox import Inbox
+from ._publisher import KafkaPublisher, Publisher
+from ._sender import Sender
 from ._session import Session
+from ._stats import Failure, Stats
 from ._values import Values
-from .errors import ClosedError
 
 if TYPE_CHECKING:
-    from ._publisher import DeliveredRecord, DeliveryError
+    from ._backlog import Backlog
+    from ._config import Configuration
 
 logger = logging.getLogger("sessionfold")
+
+PublisherFactory = Callable[["Configuration"], Publisher]
 
 _KEPT_SESSIONS = 1024
 """How many sessions that are not open here are remembered (their mask, above all)."""
 
+_FINISH_SECONDS = 5.0
+"""How long stopping may take, after the time to deliver is over."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stats:
-    """What became of this process's events; a consistent reading of one moment.
-
-    ``accepted`` is always the sum of ``delivered``, ``spooled``, ``dropped`` and ``in_flight``.
-    """
-
-    accepted: int = 0
-    """Events that a call has taken."""
-    delivered: int = 0
-    """Events that the broker has acknowledged."""
-    spooled: int = 0
-    """Events that wait on disk."""
-    dropped: int = 0
-    """Events that were given up: the queue was full, or no acknowledgement came in time."""
-    in_flight: int = 0
-    """Events that wait in memory or for the broker's acknowledgement."""
-    texts_cut: int = 0
-    """Texts that were longer than the limit and were cut."""
-    texts_repaired: int = 0
-    """Texts in which U+0000 or lone surrogates were replaced with U+FFFD."""
-
-
-Publish = Callable[[bytes, bytes, OnDelivery], None]
-PublisherFactory = Callable[[Configuration, Callable[[], None]], Publisher]
+_TURN_SECONDS = 0.002
 
 
 class Client:
     """One per process. Thread-safe; not usable after a fork (the child makes its own).
 
     No log line is written under its lock: a log handler may take locks of its own, or call in.
+
+    Args:
+        configuration: the settings.
+        make_publisher: makes what takes the events; again after it has failed for good.
+        threaded: whether a thread of its own does the work; else whoever waits or looks does it.
     """
 
     def __init__(
-        self, configuration: Configuration, make_publisher: PublisherFactory = KafkaPublisher
+        self,
+        configuration: Configuration,
+        make_publisher: PublisherFactory = KafkaPublisher,
+        *,
+        threaded: bool = True,
     ) -> None:
         self.configuration = configuration
         self.make_publisher = make_publisher
+        self.threaded = threaded
+        self.disabled = configuration.disabled
         self.values = Values(configuration.text_limit_bytes)
         self.open_sessions: dict[str, Session] = {}
         self.producer_id = str(uuid.uuid4())
-        self._producer_bytes = text_bytes(self.producer_id)
-        # Re-entrant: a finalizer or signal handler may call in while a call is under way.
-        self._lock = threading.RLock()
-        self._settled_some = threading.Condition(self._lock)
-        # A session lives as long as it is open, current somewhere, in flight, or owes a loss.
+        self.masking_failed = self.said_ignored = False
+        self.closes_at = 0.0
+        # A session lives as long as it is open, current somewhere, waits, or owes a loss.
         self._known: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._publishing: WeakSet[Session] = WeakSet()
         self._recent: deque[Session] = deque(maxlen=_KEPT_SESSIONS)
         self._owing: set[Session] = set()
-        # The next event's number, and so how many were accepted.
-        self._sequence = 0
-        self._delivered = self._dropped = self._in_flight = 0
-        self._queue_events = configuration.queue_events
-        # Counted by the reporting thread alone, and moved to the accounts after each round: so a
-        # delivery report takes no lock that a worker's call could have to wait for.
-        self.reported_delivered = self.reported_failed = 0
-        self._taken = self._taken_failed = 0
         self._dropped_at_flush = 0
-        self._closed = False
-        self._said_dropping = False
-        self.masking_failed = self.said_ignored = False
-        self._publisher = make_publisher(configuration, self._take_reports)
-        self._publish: Publish = self._publisher.publish
-
-    def publish(self, session: Session, fields: dict[str, Any], *, urgent: bool = False) -> None:
-        """Publish one event of ``session`` with the given state fields. Never waits.
-
-        Args:
-            fields: checked values by field name.
-            urgent: may use the part of the queue that is kept for ``init`` and ``end``.
-
-        Raises:
-            ClosedError: after :meth:`close`.
-        """
-        with self._lock:
-            if session.client is not self:
-                self._adopt(session)
-            if self._closed:
-                raise ClosedError
-            sequence = self._sequence
-            self._sequence = sequence + 1
-            refused = QUEUE_IS_FULL
-            if self._in_flight < self._queue_events or urgent or self._queue_has_room():
-                # Not only once it is told: a call that interrupts this one would tell it, too.
-                lost = self._take_lost(session) if session.lost else 0
-                value = encoder(*fields)(
-                    session.prefix, time_ns() // 1000, self._producer_bytes, sequence, lost, fields
-                )
-                session.accepted += 1
-                self._in_flight += 1
-                try:
-                    self._publish(session.key, value, session.on_delivery)
-                except NotTakenError as error:
-                    self._take_back(session, lost)
-                    refused = str(error)
-                else:
-                    return
-            session.lost += 1
-            self._owing.add(session)
-            self._dropped += 1
-        self._say_dropping(refused)
+        self._callback_failed = False
+        self.inbox = Inbox(configuration, self._accept)
+        self._lock = self.inbox.lock
+        self.publish = self.inbox.put
+        self._thread: threading.Thread | None = None
+        self._turning = threading.RLock()
+        self.sender: Sender | None = None
+        if not self.disabled:
+            self.sender = Sender(self, lambda: make_publisher(configuration), self._make_backlog)
+            if threaded:
+                self._thread = _started(self.sender)
 
     def session(self, session_id: str) -> Session:
         """Return the session with this (checked) ID, begun here or elsewhere."""
@@ -151,7 +100,6 @@ class Client:
         """Count ``session`` among the open ones no longer."""
         with self._lock:
             session.ended = True
-            self._owing.discard(session)
             if self.open_sessions.pop(session.id, None) is not None:
                 self._recent.append(session)
 
@@ -165,107 +113,170 @@ class Client:
         """Wait until all that was accepted so far is delivered.
 
         Returns:
-            False when the time ran out, or something was dropped since the last flush.
+            False when the time ran out, something is spooled, or was dropped since the last flush.
         """
         with self._lock:
-            settled = self._wait_for(list(self._publishing), timeout_seconds)
-            dropped, before = self._dropped_so_far(), self._dropped_at_flush
+            marks = [(each, each.accepted) for each in self._publishing if each.client is self]
+        settled = self._wait_for(marks, timeout_seconds)
+        with self._lock:
+            dropped, before = self.stats().dropped, self._dropped_at_flush
             self._dropped_at_flush = dropped
-            return settled and dropped == before
+        return settled and dropped == before
 
     def flush_session(self, session: Session, timeout_seconds: float) -> None:
         """Wait until what was accepted of ``session`` so far is delivered or dropped."""
-        with self._lock:
-            self._wait_for([session], timeout_seconds)
+        if session.inbox is self.inbox:
+            self._wait_for([(session, session.accepted)], timeout_seconds)
 
     def stats(self) -> Stats:
-        """Read the accounts at one moment."""
-        with self._lock:
-            return Stats(
-                accepted=self._sequence,
-                delivered=self._delivered,
-                spooled=0,
-                dropped=self._dropped,
-                in_flight=self._in_flight,
-                texts_cut=self.values.texts_cut,
-                texts_repaired=self.values.texts_repaired,
-            )
+        """Read the books at one moment."""
+        if self._thread is None:
+            self.turn()
+        return self.inbox.stats(self.values.texts_cut, self.values.texts_repaired)
 
     def close(self, timeout_seconds: float) -> None:
-        """Deliver what can be delivered in time, give up the rest, stop. Idempotent."""
+        """Deliver what can be delivered in time, spool or drop the rest, stop. Idempotent."""
+        self.closes_at = time.monotonic() + timeout_seconds
+        if not self.inbox.close():
+            return
+        if self.sender is None:
+            return
+        if self._thread is None:
+            self.sender.run()
+        elif self._thread is not threading.current_thread():
+            self._wait_for_the_end(timeout_seconds + _FINISH_SECONDS)
+        left = self.inbox.stats(0, 0)
+        if left.dropped or left.spooled or left.in_flight:
+            self._say_what_is_left(left, timeout_seconds)
+
+    def turn(self) -> None:
+        """Do what the thread would, when there is none."""
+        if self._thread is None and self.sender is not None and not self.inbox.is_closed:
+            with self._turning:
+                while self.sender.step(0.0):
+                    pass
+
+    def take_lost(self, session: Session) -> int:
+        """Return how many updates ``session`` has to tell as lost, and owe them no longer."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        self.flush(timeout_seconds)
-        waiting = self.stats().in_flight
-        self._publisher.close()
-        if waiting:
-            logger.warning(
-                "%d events could not be delivered within %.1f s", waiting, timeout_seconds
-            )
+            lost, session.lost = session.lost, 0
+            self._owing.discard(session)
+            return lost
 
-    def delivery_failed(
-        self, session: Session, error: DeliveryError, record: DeliveredRecord
-    ) -> None:
-        """Take one report of a failure; runs in the publisher's reporting thread."""
-        _, event = decode(record.value(), key=record.key())
+    def add_lost(self, session: Session, lost: int) -> None:
+        """Let the next event of ``session`` tell that ``lost`` updates are missing before it."""
         with self._lock:
-            session.lost += 1 + event["lost_before"]
-            if not session.ended:
-                self._owing.add(session)
-        self.reported_failed += 1
-        self._say_dropping(str(error))
+            session.lost += lost
+            self.owes(session)
 
-    def _queue_has_room(self) -> bool:
-        """Look again after taking the reports that wait to be counted."""
-        self._take_reports()
-        return self._in_flight < self._queue_events
+    def owes(self, session: Session) -> None:
+        """Keep ``session`` until it has told what it lost; one that has ended may never."""
+        if not session.ended:
+            self._owing.add(session)
 
-    def _take_lost(self, session: Session) -> int:
-        """Return what ``session`` has to tell, and owe it no longer."""
-        lost, session.lost = session.lost, 0
-        self._owing.discard(session)
-        return lost
+    def tell_failure(self, failure: Failure) -> None:
+        """Call the user's callback; whatever it raises stays here."""
+        callback = self.configuration.on_failure
+        if callback is None:
+            return
+        try:
+            callback(failure)
+        except Exception:
+            if not self._callback_failed:
+                self._callback_failed = True
+                logger.exception("the on_failure callback has failed")
 
-    def _take_back(self, session: Session, lost: int) -> None:
-        """Undo an event that was not taken, and was to tell of ``lost`` updates."""
-        session.accepted -= 1
-        self._in_flight -= 1
-        session.lost += lost
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if self.sender is not None:
+            self.sender.abandon()
 
-    def _say_dropping(self, reason: str) -> None:
-        if not self._said_dropping:
-            self._said_dropping = True
-            logger.warning(
-                "updates are dropped from now on, counted in stats() and lost_before: %s", reason
-            )
-
-    def _adopt(self, session: Session) -> None:
-        session.client = self
-        session.accepted = session.settled = session.lost = 0
+    def _accept(self, session: Session) -> None:
+        session.enter(self, self.inbox)
         self._publishing.add(session)
         self._known.setdefault(session.id, session)
 
-    def _wait_for(self, sessions: list[Session], timeout_seconds: float) -> bool:
-        marks = [(each, each.accepted) for each in sessions if each.client is self]
-        return self._settled_some.wait_for(
-            lambda: all(each.settled >= mark for each, mark in marks), timeout_seconds
+    def _make_backlog(self, publisher: Publisher, say: Callable[[str], None]) -> Backlog | None:
+        settings = self.configuration
+        if settings.on_full != "spool":
+            return None
+        from ._backlog import Backlog
+        from ._spool import Destination, Spool, default_directory
+
+        spool = Spool(
+            settings.spool_directory or default_directory(os.environ),
+            Destination(topic=settings.topic, bootstrap_servers=settings.bootstrap_servers),
+            self.producer_id,
+        )
+        most_bytes = settings.spool_megabytes * 1024 * 1024
+        return Backlog(spool, most_bytes, publisher, self._known_session, say)
+
+    def _known_session(self, key: bytes) -> Session | None:
+        session = self._known.get(key.decode())
+        return session if session is not None and session.inbox is self.inbox else None
+
+    def _wait_for(self, marks: list[tuple[Session, int]], timeout_seconds: float) -> bool:
+        since: list[int] = []
+
+        def reached() -> bool:
+            while marks and marks[-1][0].settled >= marks[-1][1]:
+                marks.pop()
+            if marks:
+                return False
+            # Reports are seen before the books have them: those of the round under way, too.
+            since.append(self.inbox.rounds)
+            return since[0] != since[-1] or self.sender is None or self.sender.has_counted()
+
+        if self._thread is not None:
+            return self.inbox.wait_for(reached, timeout_seconds)
+        ends = time.monotonic() + timeout_seconds
+        self.turn()
+        while not reached():
+            if time.monotonic() >= ends:
+                return False
+            time.sleep(_TURN_SECONDS)
+            self.turn()
+        return True
+
+    def _wait_for_the_end(self, timeout_seconds: float) -> None:
+        """Wait for the sender; who interrupts that wants to leave now, with the rest spooled.
+
+        Not by joining its thread: a signal handler may have come while the inbox's lock is held
+        here, which a wait for the books gives up and a join does not.
+        """
+        sender = self.sender
+        assert sender is not None  # noqa: S101 - close() has looked
+        try:
+            self.inbox.wait_for(lambda: sender.has_finished, timeout_seconds)
+        except KeyboardInterrupt:
+            self.closes_at = 0.0
+            self.inbox.wait_for(lambda: sender.has_finished, _FINISH_SECONDS)
+            raise
+
+    def _say_what_is_left(self, left: Stats, timeout_seconds: float) -> None:
+        parts = [
+            f"{number} {word}"
+            for number, word in (
+                (left.spooled, "are spooled"),
+                (left.dropped, "were dropped"),
+                (left.in_flight, "are unaccounted for"),
+            )
+            if number
+        ]
+        logger.warning(
+            "%s of %d updates were not delivered by the end (after at most %.1f s): %s",
+            left.spooled + left.dropped + left.in_flight,
+            left.accepted,
+            timeout_seconds,
+            ", ".join(parts),
         )
 
-    def _dropped_so_far(self) -> int:
-        """Return also what is reported and not yet taken into the accounts."""
-        return self._dropped + self.reported_failed - self._taken_failed
 
-    def _take_reports(self) -> None:
-        with self._lock:
-            failed = self.reported_failed
-            settled = self.reported_delivered + failed - self._taken
-            if not settled:
-                return
-            self._taken += settled
-            self._in_flight -= settled
-            self._dropped += failed - self._taken_failed
-            self._taken_failed = failed
-            self._delivered = self._taken - self._taken_failed
-            self._settled_some.notify_all()
+def _started(sender: Sender) -> threading.Thread | None:
+    """Start the sender's thread; None where none can be started, as while the process ends."""
+    thread = threading.Thread(target=sender.run, name="sessionfold", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from sessionfold_schemas import kafka_environment
 
+from ._stats import Failure
 from .errors import ConfigurationError
 
 PREFIX = "SESSIONFOLD_"
+
+_NOT_ONE_VARIABLE = ("kafka", "on_failure")
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 
@@ -38,7 +42,7 @@ class Configuration(BaseModel):
     linger_milliseconds: Annotated[float, Field(ge=0, le=900_000)] = 10.0
     """How long an event may wait for others to share a request."""
     delivery_timeout_seconds: Annotated[float, Field(ge=1, le=2_147_483)] = 900.0
-    """After this long without an acknowledgement an event counts as dropped."""
+    """After this long without an acknowledgement an event is spooled, or dropped."""
     text_limit_bytes: Annotated[int, Field(ge=64, le=262_144)] = 65_536
     """Longer texts are cut at a character boundary and marked."""
     exit_timeout_seconds: Seconds = 5.0
@@ -47,8 +51,27 @@ class Configuration(BaseModel):
     """Whether ``end_session`` waits for delivery when ``wait_for_flush`` is not given."""
     end_timeout_seconds: Seconds = 5.0
     """The bound of that wait."""
-    on_full: Literal["drop"] = "drop"
-    """What happens to an update when the queue is full: it is dropped and counted."""
+    on_full: Literal["spool", "block", "drop"] = "spool"
+    """What becomes of an event that the queue has no room for.
+
+    ``spool`` keeps it on disk, ``block`` lets the call wait for room and drops it after
+    ``block_seconds``, ``drop`` drops it at once. With ``spool`` an event that could not be
+    delivered goes to the disk, too; with the others it is dropped. What is dropped is counted.
+    """
+    block_seconds: Seconds = 0.1
+    """With ``on_full=block``: how long a call may wait for room."""
+    spool_directory: Path | None = None
+    """Where undelivered events are kept; None is ``sessionfold/spool`` in the user's state folder
+    (``$XDG_STATE_HOME`` or ``~/.local/state``)."""
+    spool_megabytes: Annotated[int, Field(ge=1, le=1_048_576)] = 64
+    """MiB that one process may keep there."""
+    flush_on_sigterm: bool = False
+    """Whether SIGTERM delivers or spools what waits before it does what it did before."""
+    disabled: bool = False
+    """Whether all calls do nothing."""
+    on_failure: Annotated[Callable[[Failure], object] | None, Field(repr=False)] = None
+    """Called with a ``Failure`` when updates are dropped or the spool cannot be used; from the
+    SDK's own thread, which waits for it. Not in the environment."""
     kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
     """Further librdkafka settings; they win over the SDK's own."""
 
@@ -66,7 +89,7 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
     values: dict[str, Any] = {
         name: environment[PREFIX + name.upper()]
         for name in Configuration.model_fields
-        if name != "kafka" and PREFIX + name.upper() in environment
+        if name not in _NOT_ONE_VARIABLE and PREFIX + name.upper() in environment
     }
     values |= {name: value for name, value in settings.items() if value is not None}
     values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka") or {})

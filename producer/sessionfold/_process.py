@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from .errors import ClosedError, ConfigurationError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from ._client import Client
     from ._session import Session
 
@@ -76,6 +79,8 @@ def configure(make: Callable[[], Client]) -> None:
         _prepare_process()
         existing = make()
         _closed = None
+        if existing.configuration.flush_on_sigterm:
+            _flush_on_sigterm()
 
 
 def close(timeout_seconds: float) -> None:
@@ -141,7 +146,7 @@ def _from_parent() -> Client:
     from ._client import Client
 
     parent = _parents[-1]
-    child = Client(parent.configuration, parent.make_publisher)
+    child = Client(parent.configuration, parent.make_publisher, threaded=parent.threaded)
     child.inherit(parent.open_sessions)
     return child
 
@@ -149,6 +154,33 @@ def _from_parent() -> Client:
 def _prepare_process() -> None:
     _follow_forks()
     _register_at_exit(os.getpid())
+
+
+@cache
+def _flush_on_sigterm() -> None:
+    """Let SIGTERM deliver or spool what waits, and then do what it did before.
+
+    Only where a handler can be set: in the main thread. A signal that is ignored stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        logger.warning("flush_on_sigterm needs the first call to be in the main thread; it is off")
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN or before is None:
+        return
+
+    def flush_and_go_on(number: int, frame: FrameType | None) -> None:
+        if callable(before):
+            if existing is not None:
+                existing.flush(existing.configuration.exit_timeout_seconds)
+            before(number, frame)
+            return
+        if existing is not None:
+            existing.close(existing.configuration.exit_timeout_seconds)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, flush_and_go_on)
 
 
 @cache
@@ -163,6 +195,7 @@ def _register_at_exit(_pid: int) -> None:
 
     A child of multiprocessing ends by ``os._exit``: before Python 3.13 it runs no atexit handler,
     and since then those only that were registered in it; its own finalizers it always runs.
+    Importing neither, this looks whether they were imported.
     """
     atexit.register(_at_exit)
     process = sys.modules.get("multiprocessing.process")
@@ -170,6 +203,14 @@ def _register_at_exit(_pid: int) -> None:
         from multiprocessing.util import Finalize
 
         Finalize(None, _at_exit, exitpriority=0)
+    celery = sys.modules.get("celery.signals")
+    if celery is not None:
+        # A worker of Celery's pool ends by os._exit, with this signal before it and no other hook.
+        celery.worker_process_shutdown.connect(_at_worker_exit, weak=False)
+
+
+def _at_worker_exit(**_: object) -> None:
+    _at_exit()
 
 
 def _at_exit() -> None:
@@ -193,4 +234,5 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     parent, existing = existing, None
     if parent is not None:
+        parent.abandon()
         _parents.append(parent)

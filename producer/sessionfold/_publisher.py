@@ -2,13 +2,13 @@
 
 Facts of the client that force this shape: ``poll()`` must run or delivery reports are never seen
 and the queue never empties; with ``logger=`` set its log lines come out of ``poll()`` instead of on
-stderr; an instance inherited over a fork accepts events and loses them without an error.
+stderr; only ``flush()`` sends before the linger time is over; an instance inherited over a fork
+accepts events and loses them without an error.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ._config import Configuration
+from ._inbox import RESERVED_EVENTS
 from .errors import ConfigurationError
 
 
@@ -39,59 +40,75 @@ class DeliveredRecord(Protocol):
 
 OnDelivery = Callable[[DeliveryError | None, DeliveredRecord], None]
 
-RESERVED_EVENTS = 1_000
-"""Room in the client's queue that only ``init`` and ``end`` events may take."""
-
 _BY_PARTITIONER = -1
 _LOG_LINES = 5
 _LOG_PERIOD_SECONDS = 60.0
-_POLL_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
+_POLL_SECONDS = 0.05
+_MOST_KILOBYTES = 2_147_483_647
 
+# Errors that are about the event itself: it would fail again.
+_REFUSALS = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_MSG,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+}
 
 QUEUE_IS_FULL = "the queue is full"
 
 
 class NotTakenError(Exception):
-    """Raised by :meth:`Publisher.publish` when it did not take the event; says why in a clause."""
+    """Raised by :meth:`Publisher.publish` when it did not take the event; says why in a clause.
+
+    Attributes:
+        final: whether this event can never be taken, so that there is no sense in trying again.
+    """
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
 
 
 class Publisher(Protocol):
-    """Takes encoded events and reports on each exactly once.
-
-    ``on_delivery`` of an accepted event is called from one thread at a time, with None or the
-    error; after a round of such calls the publisher calls the ``on_reports`` it was built with.
-    """
+    """Takes encoded events and reports on each exactly once. One thread uses it at a time."""
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
-        """Queue one event without waiting.
+        """Queue one event without waiting; its report comes out of a later :meth:`poll`.
 
         Raises:
             NotTakenError: when the queue is full, or the client can publish no more; there will be
                 no report on the event.
         """
 
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:
+        """Call the ``on_delivery`` of the events that are settled.
+
+        Args:
+            timeout_seconds: how long to wait for the first.
+            hurry: send at once what waits for others to share a request.
+        """
+
     def close(self) -> None:
         """Stop at once. Events that still wait are reported as failed."""
 
+    def has_failed(self) -> bool:
+        """Say whether it can publish no more, so that another is needed."""
+
+    def is_refusal(self, error: DeliveryError) -> bool:
+        """Say whether ``error`` is about the event itself, which would fail again."""
+
 
 class KafkaPublisher:
-    """Publishes through one librdkafka producer with one polling thread.
+    """Publishes through one librdkafka producer. Belongs to the process that made it."""
 
-    Belongs to the process that made it. Thread-safe.
-    """
-
-    def __init__(self, configuration: Configuration, on_reports: Callable[[], None]) -> None:
-        self._topic = configuration.topic
-        self._on_reports = on_reports
-        self._closed = threading.Event()
+    def __init__(self, configuration: Configuration) -> None:
+        self._failed = False
         try:
             self._producer = Producer(client_settings(configuration), logger=_client_logger())
         except (KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(_refusal(error, configuration)) from None
-        self._produce = partial(self._producer.produce, self._topic)
-        self._poller = threading.Thread(target=self._poll, name="sessionfold-poll", daemon=True)
-        self._poller.start()
+        self._produce = partial(self._producer.produce, configuration.topic)
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Queue one event; see :class:`Publisher`."""
@@ -100,31 +117,35 @@ class KafkaPublisher:
         except BufferError:
             raise NotTakenError(QUEUE_IS_FULL) from None
         except KafkaException as error:
-            raise NotTakenError(_sentence(error)) from error
+            final = error.args[0].code() in _REFUSALS
+            raise NotTakenError(_sentence(error), final=final) from error
+
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:
+        """Take delivery reports; see :class:`Publisher`."""
+        try:
+            if hurry:
+                self._producer.flush(timeout_seconds)
+            else:
+                self._producer.poll(timeout_seconds)
+        except KafkaException as error:
+            if not self._failed:
+                _client_logger().error("the Kafka client has failed: %s", _sentence(error))
+            self._failed = True
 
     def close(self) -> None:
         """Stop at once; see :class:`Publisher`."""
-        self._closed.set()
-        if self._poller is not threading.current_thread():
-            self._poller.join(_CLOSE_SECONDS)
         self._producer.purge()
         ends = time.monotonic() + _CLOSE_SECONDS
         while len(self._producer) and time.monotonic() < ends:
-            self._poll_once(_POLL_SECONDS)
-        self._on_reports()
+            self.poll(_POLL_SECONDS)
 
-    def _poll(self) -> None:
-        while not self._closed.is_set():
-            self._poll_once(_POLL_SECONDS)
-            self._on_reports()
+    def has_failed(self) -> bool:
+        """Say whether the client has met an error that it cannot recover from."""
+        return self._failed
 
-    def _poll_once(self, timeout_seconds: float) -> None:
-        try:
-            self._producer.poll(timeout_seconds)
-        except KafkaException as error:
-            # Fatal: the client takes no more events, which publish() says for each.
-            _client_logger().error("the Kafka client has failed: %s", _sentence(error))
-            self._closed.wait(timeout_seconds)
+    def is_refusal(self, error: DeliveryError) -> bool:
+        """Say whether the broker refuses the event itself."""
+        return isinstance(error, KafkaError) and error.code() in _REFUSALS
 
 
 def client_settings(configuration: Configuration) -> dict[str, object]:
@@ -139,8 +160,11 @@ def client_settings(configuration: Configuration) -> dict[str, object]:
         "partitioner": "murmur2_random",
         "linger.ms": configuration.linger_milliseconds,
         "delivery.timeout.ms": int(configuration.delivery_timeout_seconds * 1000),
-        "queue.buffering.max.messages": configuration.queue_events + RESERVED_EVENTS,
-        "queue.buffering.max.kbytes": configuration.queue_kilobytes,
+        # The bounds are the inbox's, by the same numbers; the client's own must not be met first.
+        "queue.buffering.max.messages": 2 * (configuration.queue_events + RESERVED_EVENTS),
+        "queue.buffering.max.kbytes": min(
+            _MOST_KILOBYTES, 2 * configuration.queue_kilobytes + 4096
+        ),
         **configuration.kafka_settings(),
     }
 

@@ -20,7 +20,7 @@ from .errors import InvalidFieldError, NoActiveSessionError
 
 if TYPE_CHECKING:
     from ._client import Client
-    from ._publisher import DeliveredRecord, DeliveryError
+    from ._inbox import Inbox, Update
 
 Mask = Callable[[str], str]
 
@@ -28,14 +28,18 @@ Mask = Callable[[str], str]
 class Session:
     """What one process knows of one session.
 
-    The counters are the client's: ``accepted`` and ``lost`` change under its lock, ``settled`` in
-    the thread that takes delivery reports.
+    ``accepted``, ``lost`` and ``waiting`` change under the inbox's lock; ``settled`` and what
+    follows it in :meth:`enter`, in the sender's thread.
     """
 
     __slots__ = (
-        "__weakref__", "accepted", "auto_end", "client", "ended", "has_verdict", "id", "in_task",
-        "key", "lost", "mask", "pid", "prefix", "settled",
+        "__weakref__", "accepted", "auto_end", "behind", "client", "delivered_through", "ended",
+        "given", "has_verdict", "id", "in_task", "inbox", "is_new", "is_placed", "key", "lost",
+        "mask", "pid", "prefix", "settled", "waiting",
     )  # fmt: skip
+
+    client: Client
+    inbox: Inbox | None
 
     def __init__(self, session_id: str) -> None:
         self.id = session_id
@@ -47,19 +51,27 @@ class Session:
         self.ended = False
         self.in_task = _in_task()
         self.pid = os.getpid()
-        self.client: Client = None  # type: ignore[assignment] # set before each event
+        self.is_new = False
+        """Whether its ID was made here, so that no other process can have older events of it."""
+        self.inbox = None
         self.accepted = 0
-        self.settled = 0
-        self.lost = 0
 
-    def on_delivery(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
-        """Take the delivery report of one of this session's events."""
-        if error is None:
-            self.client.reported_delivered += 1
-        else:
-            self.client.delivery_failed(self, error, record)
-        # Last: who waits for it reads the other counters then.
-        self.settled += 1
+    def enter(self, client: Client, inbox: Inbox) -> None:
+        """Belong to this client from now on, with no event so far."""
+        self.client = client
+        self.inbox = inbox
+        self.accepted = self.lost = 0
+        self.waiting: Update | None = None
+        """The last update, while it waits in the inbox."""
+        self.settled = 0
+        self.delivered_through = -1
+        """The greatest number of an event that was delivered."""
+        self.given: dict[str, int] = {}
+        """For each field the number of the last event that gave it."""
+        self.is_placed = self.is_new
+        """Whether it is known whether another process's spool has older events of it."""
+        self.behind: tuple[str, ...] = ()
+        """The names of these spools."""
 
 
 class CurrentSession(str):

@@ -24,7 +24,8 @@ class Values:
         self.text_limit_bytes = text_limit_bytes
         self.texts_cut = 0
         self.texts_repaired = 0
-        self._surely_short = text_limit_bytes // 4
+        self.surely_short = text_limit_bytes // 4
+        """A text of so many characters is within the limit, whichever they are."""
 
     def text(self, field: str, value: Any) -> str:  # noqa: ANN401 - a caller's value
         """Return a text of at most ``text_limit_bytes`` UTF-8 bytes that every store can hold.
@@ -34,7 +35,7 @@ class Values:
         Raises:
             InvalidFieldError: when ``value`` is not a str.
         """
-        if type(value) is str and len(value) <= self._surely_short and "\0" not in value:
+        if type(value) is str and len(value) <= self.surely_short and "\0" not in value:
             if value.isascii():
                 return value
             try:
@@ -44,6 +45,12 @@ class Values:
             else:
                 return value
         return self._convert_text(field, value)
+
+    def repair(self, fields: dict[str, Any]) -> None:
+        """Do to short texts, which were left as given until now, what :meth:`text` does."""
+        for name, value in fields.items():
+            if type(value) is str:
+                fields[name] = self.text(name, value)
 
     def number(self, field: str, value: Any) -> float:  # noqa: ANN401 - a caller's value
         """Return a finite float; ints, numeric strings and numpy numbers are converted.

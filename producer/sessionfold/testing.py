@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,8 @@ from sessionfold_schemas import decode
 
 from . import _process
 from ._client import Client
-from ._config import Configuration, load
-from ._publisher import QUEUE_IS_FULL, NotTakenError, OnDelivery
+from ._config import load
+from ._publisher import QUEUE_IS_FULL, DeliveryError, NotTakenError, OnDelivery
 from ._session import untouched
 
 __all__ = ["Events", "MemoryPublisher", "MemoryRecord", "record"]
@@ -41,17 +41,16 @@ class MemoryRecord:
 
 
 class MemoryPublisher:
-    """A publisher that keeps what it is given, in order, and reports it delivered at once.
+    """A publisher that keeps what it is given, in order, and reports it delivered when polled.
 
     Args:
-        on_reports: called after each report, as by every publisher.
         capacity: how many records it takes before it is full; None is unbounded.
     """
 
-    def __init__(self, on_reports: Callable[[], None], capacity: int | None = None) -> None:
+    def __init__(self, capacity: int | None = None) -> None:
         self.records: list[MemoryRecord] = []
-        self._on_reports = on_reports
         self._capacity = capacity
+        self._unreported: list[tuple[OnDelivery, MemoryRecord]] = []
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Keep one record.
@@ -63,23 +62,40 @@ class MemoryPublisher:
             raise NotTakenError(QUEUE_IS_FULL)
         kept = MemoryRecord(key, value)
         self.records.append(kept)
-        on_delivery(None, kept)
-        self._on_reports()
+        self._unreported.append((on_delivery, kept))
+
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:  # noqa: ARG002
+        """Report what was taken as delivered; never waits."""
+        reports, self._unreported = self._unreported, []
+        for on_delivery, kept in reports:
+            on_delivery(None, kept)
 
     def close(self) -> None:
-        """Do nothing: the records stay readable."""
+        """Report what was taken; the records stay readable."""
+        self.poll(0.0)
+
+    def has_failed(self) -> bool:
+        """Say that it has not."""
+        return False
+
+    def is_refusal(self, error: DeliveryError) -> bool:  # noqa: ARG002 - it has no errors
+        """Say that it refuses none."""
+        return False
 
 
 class Events(Sequence[dict[str, Any]]):
     """The events published so far, decoded, with the fields that were given."""
 
-    def __init__(self, publisher: MemoryPublisher) -> None:
+    def __init__(self, publisher: MemoryPublisher, client: Client) -> None:
         self._publisher = publisher
+        self._client = client
 
     def __len__(self) -> int:
+        self._client.turn()
         return len(self._publisher.records)
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an int or a slice
+        self._client.turn()
         kept = self._publisher.records[index]
         return [_event(each) for each in kept] if isinstance(index, slice) else _event(kept)
 
@@ -94,15 +110,11 @@ def record(**settings: Any) -> Iterator[Events]:  # noqa: ANN401 - see Configura
     Yields:
         The events so far; it grows as calls are made.
     """
-    made: list[MemoryPublisher] = []
-
-    def make(_: Configuration, on_reports: Callable[[], None]) -> MemoryPublisher:
-        made.append(MemoryPublisher(on_reports))
-        return made[0]
-
-    client = Client(load({}, **settings), make)
+    publisher = MemoryPublisher()
+    settings.setdefault("on_full", "drop")
+    client = Client(load({}, **settings), lambda _: publisher, threaded=False)
     with untouched(), _process.replaced(client):
-        yield Events(made[0])
+        yield Events(publisher, client)
 
 
 def _event(kept: MemoryRecord) -> dict[str, Any]:

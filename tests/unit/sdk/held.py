@@ -9,13 +9,16 @@ from typing import Any
 
 from sessionfold import _process
 from sessionfold._client import Client
-from sessionfold._config import Configuration, load
+from sessionfold._config import load
 from sessionfold._publisher import QUEUE_IS_FULL, NotTakenError, OnDelivery
 from sessionfold._session import untouched
 from sessionfold.testing import MemoryRecord
 from sessionfold_schemas import decode
 
 Event = dict[str, Any]
+
+REFUSED = "refused for good"
+"""The error of an event that would fail again."""
 
 
 class HeldPublisher:
@@ -28,13 +31,17 @@ class HeldPublisher:
             handler or a finalizer does.
     """
 
-    def __init__(self, on_reports: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.delivered: list[Event] = []
         self.refuses: str | None = None
         self.capacity: int | None = None
         self.interruption: Callable[[], object] | None = None
+        self.failed = False
+        self.polled = 0
+        self.closed = 0
+        self.turn: Callable[[], object] = lambda: None
         self._waiting: deque[tuple[MemoryRecord, OnDelivery]] = deque()
-        self._on_reports = on_reports
+        self._due: deque[tuple[str | None, MemoryRecord, OnDelivery]] = deque()
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Keep one event, unless the publisher is full or refuses."""
@@ -47,31 +54,56 @@ class HeldPublisher:
             raise NotTakenError(QUEUE_IS_FULL)
         self._waiting.append((MemoryRecord(key, value), on_delivery))
 
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:
+        """Report what the test has decided."""
+        self.polled += 1
+        while self._due:
+            error, record, on_delivery = self._due.popleft()
+            on_delivery(error, record)
+
     def close(self) -> None:
         """Give up what waits."""
-        self.fail()
+        self.closed += 1
+        self._decide(None, "closed")
+        self.poll(0)
+
+    def has_failed(self) -> bool:
+        """Say whether the test wants another publisher."""
+        failed, self.failed = self.failed, False
+        return failed
+
+    def is_refusal(self, error: object) -> bool:
+        """Say whether the error is about the event itself."""
+        return str(error) == REFUSED
 
     @property
     def waiting(self) -> int:
-        """How many events wait."""
+        """How many events wait, after what the calls left behind was handed over."""
+        self.turn()
         return len(self._waiting)
 
     def deliver(self, count: int | None = None) -> None:
         """Deliver the oldest events, all by default, and report it."""
-        for record, on_delivery in self._oldest(count):
-            self.delivered.append(event_of(record))
-            on_delivery(None, record)
-        self._on_reports()
+        self._decide(count, None)
+
+    def deliver_all(self) -> None:
+        """Deliver until nothing waits any more, in the inbox neither."""
+        while self.waiting:
+            self.deliver()
 
     def fail(self, count: int | None = None, error: str = "timed out") -> None:
         """Give up the oldest events, all by default, and report it."""
-        for record, on_delivery in self._oldest(count):
-            on_delivery(error, record)
-        self._on_reports()
+        self._decide(count, error)
 
-    def _oldest(self, count: int | None) -> list[tuple[MemoryRecord, OnDelivery]]:
-        most = self.waiting if count is None else min(count, self.waiting)
-        return [self._waiting.popleft() for _ in range(most)]
+    def _decide(self, count: int | None, error: str | None) -> None:
+        self.turn()
+        most = len(self._waiting) if count is None else min(count, len(self._waiting))
+        for _ in range(most):
+            record, on_delivery = self._waiting.popleft()
+            if error is None:
+                self.delivered.append(event_of(record))
+            self._due.append((error, record, on_delivery))
+        self.turn()
 
 
 def event_of(record: MemoryRecord) -> Event:
@@ -81,14 +113,17 @@ def event_of(record: MemoryRecord) -> Event:
 
 
 @contextmanager
-def held(**settings: Any) -> Iterator[HeldPublisher]:  # noqa: ANN401 - see Configuration
-    """Publish what the block's calls say to a :class:`HeldPublisher`, which is yielded."""
-    made: list[HeldPublisher] = []
+def held(*, threaded: bool = False, **settings: Any) -> Iterator[HeldPublisher]:  # noqa: ANN401
+    """Publish what the block's calls say to a :class:`HeldPublisher`, which is yielded.
 
-    def make(_: Configuration, on_reports: Callable[[], None]) -> HeldPublisher:
-        made.append(HeldPublisher(on_reports))
-        return made[0]
-
-    client = Client(load({}, **settings), make)
+    Args:
+        threaded: whether a thread does the work in the background, as in a worker; else the
+            publisher's methods do, and whoever waits.
+        settings: see Configuration.
+    """
+    publisher = HeldPublisher()
+    settings.setdefault("on_full", "drop")
+    client = Client(load({}, **settings), lambda _: publisher, threaded=threaded)
+    publisher.turn = client.turn
     with untouched(), _process.replaced(client):
-        yield made[0]
+        yield publisher

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,8 @@ class LinePublisher:
 
     refuses = False
 
-    def __init__(self, _: Configuration, on_reports: Callable[[], None]) -> None:
-        self._on_reports = on_reports
+    def __init__(self, _: Configuration) -> None:
+        self._unreported: list[tuple[OnDelivery, MemoryRecord]] = []
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Write one event, unbuffered, unless it is refused."""
@@ -48,16 +47,31 @@ class LinePublisher:
             raise NotTakenError("refused")
         _, event = decode(value, key=key)
         _write({name: value for name, value in event.items() if value is not None})
-        on_delivery(None, MemoryRecord(key, value))
-        self._on_reports()
+        self._unreported.append((on_delivery, MemoryRecord(key, value)))
+
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:
+        """Report what was written."""
+        reports, self._unreported = self._unreported, []
+        for on_delivery, record in reports:
+            on_delivery(None, record)
 
     def close(self) -> None:
         """Say so."""
+        self.poll(0)
         _write({"closed": True})
+
+    def has_failed(self) -> bool:
+        """Say that it has not."""
+        return False
+
+    def is_refusal(self, error: object) -> bool:
+        """Say that it refuses none."""
+        return False
 
 
 def install(**settings: Any) -> None:  # noqa: ANN401 - see Configuration
     """Make this process's client publish to standard output."""
+    settings.setdefault("on_full", "drop")
     _process.configure(lambda: Client(load({}, **settings), LinePublisher))
 
 

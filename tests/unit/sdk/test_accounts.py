@@ -46,26 +46,24 @@ operations = st.one_of(
 
 def perform(operation: str, argument: Any, publisher: HeldPublisher, made: Counter[str]) -> None:  # noqa: ANN401
     """Do one operation, and count what a session has given to the SDK."""
+    calls: dict[str, Any] = {"init": lai.init, "end": lai.end_session}
     match operation:
-        case "init":
-            lai.init(session_id=argument)
+        case "init" | "end":
+            calls[operation](session_id=argument)
         case "update":
             lai.update_session(task="t", session_id=argument)
         case "interrupted":
             publisher.interruption = lambda: perform("update", argument, publisher, made)
             lai.update_session(task="t", session_id=argument)
             publisher.interruption = None
-        case "end":
-            lai.end_session(session_id=argument)
-        case "deliver":
-            publisher.deliver(argument)
-        case "fail":
-            publisher.fail(argument)
+        case "deliver" | "fail":
+            getattr(publisher, operation)(argument)
         case "flush":
             lai.flush(0)
         case _:
             setattr(publisher, operation, argument)
-    made[argument] += operation in ("init", "update", "interrupted", "end")
+    if operation in {"init", "update", "interrupted", "end"}:
+        made[argument] += 1
 
 
 @given(st.lists(operations, max_size=60))
@@ -76,21 +74,21 @@ def test_the_accounts_balance_at_every_moment(log: list[tuple[str, Any]]) -> Non
         for operation, argument in log:
             perform(operation, argument, publisher, made)
             stats = balance()
-            assert stats.in_flight == publisher.waiting
+            assert stats.in_flight >= publisher.waiting
             assert stats.accepted == sum(made[session] for session in SESSIONS)
-        publisher.capacity = publisher.refuses = None
-        publisher.deliver()
+        publisher.capacity = publisher.refuses = publisher.interruption = None
+        publisher.deliver_all()
         for session in SESSIONS:
             perform("update", session, publisher, made)
-        publisher.deliver()
-        assert balance().in_flight == 0
+            publisher.deliver_all()
+        stats = balance()
+        assert stats.in_flight == 0
     told: Counter[str] = Counter()
     for event in publisher.delivered:
         assert event["lost_before"] >= 0
         told[event["session_id"]] += 1 + event["lost_before"]
-    assert {session: told[session] for session in SESSIONS} == {
-        session: made[session] for session in SESSIONS
-    }
+    assert sum(told.values()) <= sum(made.values()) <= sum(told.values()) + stats.coalesced
+    assert all(told[session] <= made[session] for session in SESSIONS)
 
 
 def test_a_full_queue_drops_updates_and_the_next_event_says_how_many(
@@ -99,77 +97,72 @@ def test_a_full_queue_drops_updates_and_the_next_event_says_how_many(
     """The caller is not stopped; the log says it once."""
     with held(queue_events=2) as publisher:
         lai.init(session_id="a")
-        for number in range(5):
-            lai.update_session(task=f"t{number}")
+        lai.update_session(task="taken", session_id="b")
+        assert publisher.waiting == 1
+        for number in range(4):
+            lai.update_session(task=f"t{number}", session_id="c")
         assert balance().dropped == 4
-        publisher.deliver()
-        lai.update_session(task="room again")
-        publisher.deliver()
-        lai.update_session(task="nothing lost since")
-        publisher.deliver()
-    assert [event.get("task") for event in publisher.delivered[1:]] == [
-        "t0", "room again", "nothing lost since",
+        publisher.deliver_all()
+        for task in ("room again", "nothing lost since"):
+            lai.update_session(task=task, session_id="c")
+            publisher.deliver_all()
+    assert [(event.get("task"), event["lost_before"]) for event in publisher.delivered] == [
+        (None, 0), ("taken", 0), ("room again", 4), ("nothing lost since", 0),
     ]  # fmt: skip
-    assert [event["lost_before"] for event in publisher.delivered] == [0, 0, 4, 0]
-    assert [event["sequence"] for event in publisher.delivered] == [0, 1, 6, 7]
+    assert [event["sequence"] for event in publisher.delivered] == [0, 5, 6, 7]
     assert caplog.messages == [
-        "updates are dropped from now on, counted in stats() and lost_before: the queue is full"
+        "updates are dropped, counted in stats() and lost_before: the queue is full"
     ]
 
 
-@pytest.mark.parametrize("inner", [None, "refused"])
-@pytest.mark.parametrize("outer", [None, "refused"])
-def test_a_call_that_interrupts_another_tells_no_loss_twice(
-    inner: str | None, outer: str | None
-) -> None:
-    """As a signal handler's may; nor is a loss forgotten, whichever of the two is taken."""
-    with held() as publisher:
+def test_in_a_nearly_full_queue_updates_of_a_session_join() -> None:
+    """The last value of each field, in the place of the first that waits; the end stands alone."""
+    with held(queue_events=16) as publisher:
         lai.init(session_id="a")
-
-        def interrupt() -> None:
-            publisher.refuses = inner
-            lai.update_session(task="inner")
-            publisher.refuses = outer
-
-        publisher.refuses = "refused"
-        lai.update_session(task="lost")
-        publisher.interruption = interrupt
-        lai.update_session(task="outer")
-        assert len(_process.client()._owing) == (inner is not None or outer is not None)
-        publisher.refuses = None
+        for number in range(20):
+            lai.update_session(session_eval=number)
         lai.update_session(task="last")
-        assert _process.client()._owing == set()
+        lai.end_session(is_successful=True)
+        assert balance() == lai.Stats(accepted=23, in_flight=23, coalesced=8)
+        publisher.deliver_all()
+        assert balance() == lai.Stats(accepted=23, delivered=23, coalesced=8)
+    *_, joined, end = publisher.delivered
+    assert (joined["session_eval"], joined["task"]) == (19, "last")
+    assert (end["is_finished"], "task" in end) == (True, False)
+    assert [event["sequence"] for event in publisher.delivered] == list(range(15))
+
+
+def test_an_update_waits_for_room_where_that_is_wanted() -> None:
+    """With a bound, after which it is dropped; a delivery makes room."""
+    with held(queue_events=1, on_full="block", block_seconds=30) as publisher:
+        lai.init(session_id="a")
+        assert publisher.waiting == 1
+        waiting = threading.Thread(target=lai.update_session, args=["t"], daemon=True)
+        waiting.start()
+        while not _process.client().inbox.waiters:
+            time.sleep(0)
         publisher.deliver()
-    told = {event.get("task"): event["lost_before"] for event in publisher.delivered[1:]}
-    expected = {
-        (None, None): {"inner": 0, "outer": 1, "last": 0},
-        ("refused", None): {"outer": 1, "last": 1},
-        (None, "refused"): {"inner": 0, "last": 2},
-        ("refused", "refused"): {"last": 3},
-    }
-    assert told == expected[inner, outer]
+        waiting.join(10)
+        assert not waiting.is_alive()
+        assert balance() == lai.Stats(accepted=2, delivered=1, in_flight=1)
+    with held(queue_events=1, on_full="block", block_seconds=0.01) as publisher:
+        lai.init(session_id="a")
+        assert publisher.waiting == 1
+        lai.update_session(task="t")
+        assert balance() == lai.Stats(accepted=2, in_flight=1, dropped=1)
 
 
 def test_init_and_end_find_room_where_an_update_does_not() -> None:
     """The events that say that a session is open or over are not dropped first."""
     with held(queue_events=1) as publisher:
         lai.init(session_id="a")
+        assert publisher.waiting == 1
         lai.update_session(task="dropped")
         lai.init(session_id="b")
         lai.end_session()
         assert balance().dropped == 1
-        publisher.deliver()
+        publisher.deliver_all()
     assert [event.get("is_finished") for event in publisher.delivered] == [False, False, True]
-
-
-def test_an_update_finds_the_room_that_reports_have_made() -> None:
-    """Reports that came but were not yet counted make room, too."""
-    with held(queue_events=1) as publisher:
-        lai.init(session_id="a")
-        (record, on_delivery), = publisher._oldest(1)  # fmt: skip
-        on_delivery(None, record)
-        lai.update_session(task="t")
-        assert balance() == lai.Stats(accepted=2, delivered=1, in_flight=1)
 
 
 def test_an_event_that_the_client_refuses_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,31 +182,30 @@ def test_events_that_could_not_be_delivered_are_counted_in_the_next(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With the losses that they themselves had carried."""
-    with held(queue_events=3) as publisher:
+    with held() as publisher:
         lai.init(session_id="a")
-        for _ in range(5):
-            lai.update_session(task="t")
+        for task in ("lost", "carries 1"):
+            publisher.deliver()
+            lai.update_session(task=task)
+            publisher.fail(error="timed out")
+        lai.update_session(task="carries 2")
         publisher.deliver()
-        lai.update_session(task="carries 3")
-        publisher.fail(error="timed out")
-        lai.update_session(task="carries 4")
-        publisher.deliver()
-        assert balance() == lai.Stats(accepted=8, delivered=4, dropped=4)
-    assert publisher.delivered[-1]["lost_before"] == 4
-    assert caplog.messages[0].endswith("lost_before: the queue is full")
+        assert balance() == lai.Stats(accepted=4, delivered=2, dropped=2)
+    assert publisher.delivered[-1]["lost_before"] == 2
+    assert caplog.messages[0].endswith("lost_before: timed out")
 
 
 def test_losses_are_each_sessions_own() -> None:
     """Also of sessions that this process did not begin."""
-    with held(queue_events=2) as publisher:
-        for session in ("a", "b", "a", "b", "b"):
+    with held() as publisher:
+        for session in ("a", "b", "b"):
             lai.update_session(task="t", session_id=session)
-        publisher.deliver()
+        publisher.fail()
         lai.update_session(task="t", session_id="a")
         lai.update_session(task="t", session_id="b")
         publisher.deliver()
     found = [(event["session_id"], event["lost_before"]) for event in publisher.delivered]
-    assert found == [("a", 0), ("b", 0), ("a", 1), ("b", 2)]
+    assert found == [("a", 1), ("b", 2)]
 
 
 @pytest.mark.parametrize("loss", ["dropped", "failed"])
@@ -222,6 +214,7 @@ def test_a_session_that_owes_a_loss_is_not_forgotten(loss: str) -> None:
     with held(queue_events=1) as publisher:
         if loss == "dropped":
             lai.update_session(task="t", session_id="first")
+            assert publisher.waiting == 1
         lai.update_session(task="lost", session_id="owing")
         publisher.deliver() if loss == "dropped" else publisher.fail()
         for number in range(3_000):
@@ -269,7 +262,7 @@ class TestFlush:
             flushed: list[bool] = []
             waiting = threading.Thread(target=lambda: flushed.append(lai.flush(30)))
             waiting.start()
-            while not _process.client()._settled_some._waiters:  # type: ignore[attr-defined]
+            while not publisher.polled:
                 time.sleep(0)
             lai.update_session(task="later", session_id="a")
             publisher.deliver(1)
@@ -282,6 +275,7 @@ class TestFlush:
         """Given up before the flush, or while it waits; the next one starts anew."""
         with held(queue_events=1) as publisher:
             lai.init(session_id="a")
+            assert publisher.waiting == 1
             lai.update_session(task="dropped")
             publisher.deliver()
             assert not lai.flush(0)
@@ -290,14 +284,6 @@ class TestFlush:
             publisher.fail()
             assert not lai.flush(0)
             assert lai.flush(0)
-
-    def test_flush_sees_what_was_reported_and_not_yet_counted(self) -> None:
-        """A report of a failure that came in this very moment."""
-        with held() as publisher:
-            lai.init(session_id="a")
-            (record, on_delivery), = publisher._oldest(1)  # fmt: skip
-            on_delivery("timed out", record)
-            assert not lai.flush(0)
 
     def test_flush_without_a_client_is_true(self) -> None:
         """Nothing was accepted, so nothing waits; and no client is made for it."""
@@ -318,14 +304,11 @@ class TestFlush:
             ended.start()
             while publisher.waiting < 3:
                 time.sleep(0)
-            waiting, publisher._waiting = publisher._waiting, type(publisher._waiting)()
-            first = waiting.popleft()
-            publisher._waiting = waiting
-            publisher.deliver()
+            publisher._waiting.rotate(-1)
+            publisher.deliver(2)
             ended.join(10)
             assert not ended.is_alive()
             assert balance().in_flight == 1
-            publisher._waiting.append(first)
 
     @pytest.mark.parametrize("end", ["end_session", "session", "session_async", "aend_session"])
     def test_with_the_setting_every_end_waits(self, end: str) -> None:
@@ -395,7 +378,9 @@ def test_closing_gives_up_what_waits_and_says_how_much(caplog: pytest.LogCapture
             lai.update_session(task="t")
         assert balance().accepted == 2
         assert publisher.waiting == 0
-    assert "2 events could not be delivered within 0.0 s" in caplog.messages
+    assert caplog.messages[-1] == (
+        "2 of 2 updates were not delivered by the end (after at most 0.0 s): 2 were dropped"
+    )
 
 
 def test_a_log_handler_may_call_the_sdk() -> None:
@@ -411,16 +396,15 @@ def test_a_log_handler_may_call_the_sdk() -> None:
     handler = Handler()
     logging.getLogger("sessionfold").addHandler(handler)
     try:
-        with held(queue_events=1):
+        with held(threaded=True) as publisher:
+            publisher.refuses = "for good"
             lai.init(session_id="a")
-            dropped = threading.Thread(
-                target=lai.update_session, kwargs={"task": "t", "session_id": "a"}
-            )
-            dropped.start()
             assert entered.wait(30)
-            assert balance().dropped == 1
+            lai.update_session(task="t")
+            assert balance().accepted == 2
             answered.set()
-            dropped.join()
+            lai.flush(30)
+            assert balance().dropped == 2
             assert answers == [True]
     finally:
         logging.getLogger("sessionfold").removeHandler(handler)

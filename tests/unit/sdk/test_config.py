@@ -110,7 +110,7 @@ def test_what_the_client_refuses_is_told_without_its_value(setting: str) -> None
     with pytest.raises(
         lai.ConfigurationError, match=r"^the Kafka client refuses its settings: "
     ) as e:
-        KafkaPublisher(configuration, lambda: None)
+        KafkaPublisher(configuration)
     assert SECRET not in str(e.value)
     assert setting in str(e.value)
 
@@ -118,7 +118,7 @@ def test_what_the_client_refuses_is_told_without_its_value(setting: str) -> None
 def test_the_client_takes_the_one_setting_whose_name_has_no_dot() -> None:
     """The variable that makes it quieter, of all, must not stop a worker."""
     configuration = load({"SESSIONFOLD_KAFKA_LOG_LEVEL": "3"}, bootstrap_servers="127.0.0.1:1")
-    KafkaPublisher(configuration, lambda: None).close()
+    KafkaPublisher(configuration).close()
 
 
 def test_the_client_is_set_up_not_to_lose_or_reorder() -> None:

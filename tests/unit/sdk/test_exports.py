@@ -45,7 +45,7 @@ def test_the_package_exports_what_it_says() -> None:
         for name, value in vars(lai).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    assert set(lai.__all__) == there | {"Configuration", "Stats"}
+    assert set(lai.__all__) == there | {"Configuration", "Failure", "Stats"}
     assert lai.__all__ == sorted(lai.__all__, key=lambda name: (name[0].islower(), name))
 
 

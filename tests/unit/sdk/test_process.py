@@ -57,7 +57,7 @@ def test_the_exit_code_is_the_programs(code: int) -> None:
 
 def test_a_killed_process_leaves_its_sessions_open() -> None:
     """That is the truth: nothing ran any more."""
-    lines = run("lai.init(session_id='a'); os._exit(9)", exit_code=9)
+    lines = run("lai.init(session_id='a'); lai.flush(); os._exit(9)", exit_code=9)
     assert [line.get("is_finished") for line in lines] == [False]
 
 
@@ -134,6 +134,7 @@ def test_a_client_can_be_configured_once() -> None:
 FORK = """
 import threading
 lai.init(session_id='parents', masking_function=str.upper)
+lai.flush()
 child = os.fork()
 if child == 0:
     {child}
@@ -146,7 +147,8 @@ lai.update_session(task='parent')
 def test_a_forked_child_goes_on_with_a_client_of_its_own() -> None:
     """It has its own producer and count, and may go on with the parent's session."""
     body = (
-        "lai.update_session(task='child'); assert lai.stats() == lai.Stats(accepted=1, delivered=1)"
+        "lai.update_session(task='child'); lai.flush();"
+        "assert lai.stats() == lai.Stats(accepted=1, delivered=1), lai.stats()"
     )
     first, child, closed, parent = run(FORK.format(child=body))[:4]
     assert (child["task"], child["session_id"], child["sequence"]) == ("CHILD", "parents", 0)
@@ -167,7 +169,7 @@ def test_a_forked_child_does_not_tell_its_parents_losses() -> None:
     """They would be counted twice."""
     lines = run(
         "lai.init(session_id='a')\n"
-        "LinePublisher.refuses = True; lai.update_session(task='lost')\n"
+        "lai.flush(); LinePublisher.refuses = True; lai.update_session(task='lost'); lai.flush()\n"
         "LinePublisher.refuses = False\n"
         "child = os.fork()\n"
         "if child == 0: lai.update_session(task='child'); sys.exit(0)\n"
@@ -197,6 +199,7 @@ def test_a_forked_child_does_not_end_the_block_that_it_leaves() -> None:
     """It leaves it by an exit of its own, while the parent is still in it."""
     lines = run(
         "with lai.session(session_id='parents'):\n"
+        "    lai.flush()\n"
         "    child = os.fork()\n"
         "    if child == 0: lai.update_session(task='child'); sys.exit(0)\n"
         "    os.waitpid(child, 0)\n"

@@ -99,6 +99,7 @@ def test_there_is_one_zero_on_the_wire(zero: Any) -> None:  # noqa: ANN401
     with testing.record() as events:
         lai.init()
         lai.update_session(session_eval=zero)
+        assert len(events) == 2
         value = events._publisher.records[1].value()
     assert struct.pack("<d", -0.0) not in value
 

@@ -1,0 +1,268 @@
+"""Events that go by way of the disk, and their order.
+
+Three kinds of journal, each a :class:`~._line.Line`:
+
+- this process's own: while it exists, every new event goes into it, so that the order of calls
+  stays the order of the log;
+- the held: events of sessions of which another process's spool still has older ones; published when
+  that spool is gone;
+- the adopted: what processes left behind that are gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from ._journal import Entry, JournalError
+from ._line import Line
+from ._spool import SpoolUnavailableError
+
+if TYPE_CHECKING:
+    from ._inbox import Settled
+    from ._publisher import Publisher
+    from ._session import Session
+    from ._spool import Spool
+
+_SYNC_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
+"""How often it is looked whether a spool that is waited for has gone."""
+_ADOPT_SECONDS = 30.0
+_RETRY_SECONDS = 1.0
+
+Spooled = tuple["Session", Entry, int]
+"""An event for the disk, its session, and the bytes it is charged with in memory."""
+
+
+class Backlog:
+    """What this process has on disk or is to write there. One thread: the sender's."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        most_bytes: int,
+        publisher: Publisher,
+        session: Callable[[bytes], Session | None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._spool = spool
+        self._most_bytes = most_bytes
+        self._publisher = publisher
+        self._session = session
+        self._say = say
+        self._own: Line | None = None
+        self._held: dict[tuple[str, ...], Line] = {}
+        self._adopted: list[Line] = []
+        self._unwritten: list[Spooled] = []
+        self._held_unwritten: dict[tuple[str, ...], list[Spooled]] = {}
+        self._unwritten_bytes = 0
+        self._retry_at = self._adopt_at = 0.0
+        self._sync_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new events must go this way, since older ones have."""
+        return self._own is not None or bool(self._unwritten)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether anything of this process waits here."""
+        return self.is_open or bool(self._held) or bool(self._held_unwritten)
+
+    def can_take(self) -> bool:
+        """Say whether there is room on the disk, as far as is known."""
+        if self._unwritten and time.monotonic() < self._retry_at:
+            return False
+        return self._bytes() + self._unwritten_bytes < self._most_bytes
+
+    def blockers(self, key: bytes) -> tuple[str, ...]:
+        """Return which spools of other processes hold older events of a session."""
+        return self._spool.others_with(key)
+
+    def holds(self, session: Session) -> bool:
+        """Say whether a session's events must wait for another process's spool."""
+        behind = session.behind
+        if behind and behind not in self._held and behind not in self._held_unwritten:
+            session.behind = behind = ()  # gone, and what waited for it is delivered
+        return bool(behind)
+
+    def put(self, session: Session, entry: Entry, size: int) -> None:
+        """Take an event; it is written by the next :meth:`write`."""
+        self._unwritten_bytes += len(entry.value)
+        if session.behind:
+            self._held_unwritten.setdefault(session.behind, []).append((session, entry, size))
+        else:
+            self._unwritten.append((session, entry, size))
+
+    def write(self, settled: Settled) -> None:
+        """Write what was taken; what cannot be written stays in memory and is tried again."""
+        now = time.monotonic()
+        if now < self._retry_at:
+            return
+        if self._unwritten and self._wrote(self._own_line, self._unwritten, settled):
+            self._unwritten = []
+        for behind in list(self._held_unwritten):
+            spooled = self._held_unwritten[behind]
+            if self._wrote(lambda behind=behind: self._held_line(behind), spooled, settled):  # type: ignore[misc]
+                del self._held_unwritten[behind]
+        if self._sync_at is not None and now >= self._sync_at:
+            self._sync()
+
+    def advance(self, settled: Settled, *, is_clear: bool) -> bool:
+        """Publish what may be published; return whether anything was done.
+
+        Args:
+            is_clear: whether no event of this process is with the publisher or waits to be placed.
+        """
+        done = self._adopt(settled)
+        if is_clear:
+            done |= self._advance_own(settled)
+        done |= self._advance_held(settled)
+        return self._advance_adopted(settled) or done
+
+    def restart(self, publisher: Publisher) -> None:
+        """Go on with another publisher."""
+        self._publisher = publisher
+        for line in self._lines():
+            line.restart(publisher)
+
+    def close(self, settled: Settled) -> list[Spooled]:
+        """Write and sync what waits, leave it to others; return what could not be written."""
+        self._retry_at = 0.0
+        self.write(settled)
+        for line in self._lines():
+            if line.journal.vanished and not line.adopted:
+                self._save(line, settled)
+        self._sync()
+        self._spool.close()
+        unwritten = [*self._unwritten, *chain.from_iterable(self._held_unwritten.values())]
+        self._unwritten, self._held_unwritten = [], {}
+        return unwritten
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        self._spool.abandon()
+
+    def _advance_own(self, settled: Settled) -> bool:
+        line = self._own
+        if line is None:
+            return False
+        done = line.advance(settled)
+        if line.is_empty and not self._unwritten:
+            self._end(line)
+            self._own = None
+        return done
+
+    def _advance_held(self, settled: Settled) -> bool:
+        done = False
+        for behind, line in list(self._held.items()):
+            if self._is_free(line):
+                done |= line.advance(settled)
+                if line.is_empty and behind not in self._held_unwritten:
+                    self._end(line)
+                    del self._held[behind]
+        return done
+
+    def _advance_adopted(self, settled: Settled) -> bool:
+        done = False
+        for line in list(self._adopted):
+            if self._is_free(line):
+                done |= line.advance(settled)
+            if line.is_empty:
+                self._end(line)
+                self._adopted.remove(line)
+        return done
+
+    def _lines(self) -> list[Line]:
+        own = [] if self._own is None else [self._own]
+        return [*own, *self._held.values(), *self._adopted]
+
+    def _bytes(self) -> int:
+        return sum(line.journal.size_bytes for line in self._lines() if not line.adopted)
+
+    def _own_line(self) -> Line:
+        self._own = self._usable(self._own, ())
+        return self._own
+
+    def _held_line(self, behind: tuple[str, ...]) -> Line:
+        line = self._held[behind] = self._usable(self._held.get(behind), behind)
+        return line
+
+    def _usable(self, line: Line | None, behind: tuple[str, ...]) -> Line:
+        """Return ``line``, or one in its place when there is none or its file was deleted."""
+        if line is None:
+            return self._line(behind)
+        return self._moved(line, behind) if line.journal.vanished else line
+
+    def _line(self, behind: tuple[str, ...]) -> Line:
+        return Line(self._spool.create(behind), self._publisher, self._session)
+
+    def _moved(self, line: Line, behind: tuple[str, ...]) -> Line:
+        """Save the events of a file that was deleted under us, into a new one."""
+        moved = self._line(behind)
+        line.journal.rewind()
+        while entries := line.journal.read(1_000, 1 << 20):
+            moved.journal.append(entries)
+        self._spool.release(line.journal)
+        return moved
+
+    def _save(self, line: Line, settled: Settled) -> None:
+        try:
+            self._moved(line, line.journal.header.behind)
+        except (JournalError, SpoolUnavailableError) as error:
+            settled.lost_on_disk += line.journal.waiting_calls
+            self._say(f"the spool was deleted with events in it, which are lost: {error}")
+
+    def _wrote(self, line: Callable[[], Line], spooled: list[Spooled], settled: Settled) -> bool:
+        try:
+            line().journal.append([entry for _, entry, _ in spooled])
+        except (JournalError, SpoolUnavailableError) as error:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._say(f"events cannot be spooled, and wait in memory: {error}")
+            return False
+        settled.spooled += sum(entry.calls for _, entry, _ in spooled)
+        settled.events += len(spooled)
+        settled.bytes += sum(size for _, _, size in spooled)
+        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in spooled)
+        if self._sync_at is None:
+            self._sync_at = time.monotonic() + _SYNC_SECONDS
+        return True
+
+    def _sync(self) -> None:
+        self._sync_at = None
+        for line in self._lines():
+            try:
+                line.journal.sync()
+            except JournalError as error:
+                self._say(f"the spool cannot be synced: {error}")
+
+    def _adopt(self, settled: Settled) -> bool:
+        now = time.monotonic()
+        if now < self._adopt_at or self.is_open:
+            return False
+        self._adopt_at = now + _ADOPT_SECONDS
+        claimed = self._spool.claim_orphans()
+        for journal in claimed:
+            line = Line(journal, self._publisher, self._session, adopted=True)
+            self._adopted.append(line)
+            settled.adopted_waiting += journal.waiting_calls
+        return bool(claimed)
+
+    def _is_free(self, line: Line) -> bool:
+        """Say whether the spools that ``line`` must wait for are gone."""
+        if line.is_free:
+            return True
+        if time.monotonic() >= line.look_at:
+            line.look_at = time.monotonic() + _LOOK_SECONDS
+            line.is_free = not any(map(self._spool.exists, line.journal.header.behind))
+        return line.is_free
+
+    def _end(self, line: Line) -> None:
+        """Delete a file that is delivered; should a power cut bring it back, its mark says so."""
+        with suppress(JournalError):
+            line.journal.sync()
+        line.journal.remove()
+        self._spool.release(line.journal)

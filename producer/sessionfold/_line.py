@@ -1,0 +1,149 @@
+"""A journal on its way to the broker: read in order, published, marked as it is delivered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ._journal import JournalError
+from ._publisher import NotTakenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._inbox import Settled
+    from ._journal import Entry, Journal
+    from ._publisher import DeliveredRecord, DeliveryError, Publisher
+    from ._session import Session
+
+_MOST_UNDER_WAY = 4_000
+_MOST_BYTES = 4 * 1024 * 1024
+_BACKOFF_SECONDS = 1.0
+
+
+class Resent:
+    """One entry that the publisher has, and the taker of its report."""
+
+    __slots__ = ("calls", "is_delivered", "line", "sequence", "session")
+
+    def __init__(self, line: Line, entry: Entry, session: Session | None) -> None:
+        self.line = line
+        self.sequence = entry.sequence
+        self.calls = entry.calls
+        self.session = session
+        self.is_delivered: bool | None = None
+
+    def settled(self, error: DeliveryError | None, _: DeliveredRecord) -> None:
+        """Take the delivery report."""
+        if error is None or self.line.publisher.is_refusal(error):
+            self.is_delivered = error is None
+        else:
+            self.line.fail()
+        self.line.reports += 1
+
+
+class Line:
+    """Publishes a journal's entries in the order of their numbers. One thread.
+
+    Only a prefix is ever marked as delivered. When an entry is not delivered, everything behind the
+    mark is published again: the fold is right after any repeated *suffix* of a session, and could
+    be wrong after an old event alone.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        publisher: Publisher,
+        session: Callable[[bytes], Session | None],
+        *,
+        adopted: bool = False,
+    ) -> None:
+        self.journal = journal
+        self.publisher = publisher
+        self.adopted = adopted
+        self.is_free = not journal.header.behind
+        self.look_at = 0.0
+        self.reports = 0
+        self._session = session
+        self._under_way: deque[Resent] = deque()
+        self._published = 0
+        self._has_failed = False
+        self._not_before = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything in the journal is delivered and marked."""
+        return not self.journal.waiting
+
+    def fail(self) -> None:
+        """Begin again behind the mark, when all reports are in and after a pause."""
+        self._has_failed = True
+        self._not_before = time.monotonic() + _BACKOFF_SECONDS
+
+    def advance(self, settled: Settled) -> bool:
+        """Mark what was delivered and publish what may follow; return whether anything was done."""
+        marked = self._mark_delivered(settled)
+        if self._has_failed:
+            if self.reports == self._published:
+                self._begin_again()
+            return marked
+        if time.monotonic() < self._not_before:
+            return marked
+        return self._publish_more() or marked
+
+    def restart(self, publisher: Publisher) -> None:
+        """Go on with another publisher; the one before has reported on everything."""
+        self.publisher = publisher
+        if self._under_way:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        self._under_way.clear()
+        self._published = self.reports = 0
+        self._has_failed = False
+        self.journal.rewind()
+
+    def _mark_delivered(self, settled: Settled) -> bool:
+        last: Resent | None = None
+        waiting = self._under_way
+        while waiting and waiting[0].is_delivered is not None:
+            last = waiting.popleft()
+            self._count(last, settled)
+        if last is not None:
+            # A mark that cannot be written costs a repetition at most.
+            with suppress(JournalError):
+                self.journal.mark(last.sequence)
+        return last is not None
+
+    def _count(self, resent: Resent, settled: Settled) -> None:
+        if self.adopted:
+            settled.adopted_waiting -= resent.calls
+            settled.adopted_delivered += resent.calls if resent.is_delivered else 0
+            return
+        if resent.is_delivered:
+            settled.unspooled += resent.calls
+        else:
+            settled.lost_on_disk += resent.calls
+        if resent.session is not None:
+            resent.session.settled += resent.calls
+
+    def _publish_more(self) -> bool:
+        room = _MOST_UNDER_WAY - len(self._under_way)
+        if room < _MOST_UNDER_WAY // 4:
+            return False
+        entries = self.journal.read(room, _MOST_BYTES)
+        for entry in entries:
+            resent = Resent(self, entry, None if self.adopted else self._session(entry.key))
+            self._under_way.append(resent)
+            try:
+                self.publisher.publish(entry.key, entry.value, resent.settled)
+            except NotTakenError as error:
+                if error.final:
+                    resent.is_delivered = False
+                    continue
+                self.fail()
+                break
+            self._published += 1
+        return bool(entries)

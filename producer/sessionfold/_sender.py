@@ -1,0 +1,386 @@
+"""The one thread behind the calls: it numbers and encodes events, hands them over, takes reports.
+
+A :class:`Sender` does its work in rounds. In a process each round is one turn of its thread; in
+tests, and where no thread can be started any more, whoever waits turns it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sessionfold_schemas import decode, encode, encoder, text_bytes
+
+from ._inbox import Inbox, Settled
+from ._publisher import QUEUE_IS_FULL, NotTakenError
+from ._stats import Failure
+
+if TYPE_CHECKING:
+    from ._backlog import Backlog
+    from ._client import Client
+    from ._publisher import DeliveredRecord, DeliveryError, Publisher
+    from ._session import Session
+
+logger = logging.getLogger("sessionfold")
+
+_MOST_AT_ONCE = 500
+_HANDED_SHARE = 3 / 4
+"""Of the queue's room: what is not handed over yet can still be joined by later updates."""
+
+_PACE_SECONDS = 0.005
+_SLOW_PACE_SECONDS = 0.05
+_IDLE_SECONDS = 1.0
+_QUIET_ROUNDS = 20
+_HURRY_SECONDS = 0.002
+_RENEW_SECONDS = 1.0
+_REPEAT_SECONDS = 60.0
+_TELL_SECONDS = 1.0
+
+_DROPPING = "updates are dropped, counted in stats() and lost_before"
+_ENDED = "the process ended before they were delivered"
+_OVERTAKEN = "not delivered in time, and newer values of the session were"
+SPOOL_IS_FULL = "the spool is full"
+
+_NOTHING = Settled()
+
+
+class Flight:
+    """One event that the publisher has, and the taker of its report."""
+
+    __slots__ = ("bytes", "calls", "sender", "sequence", "session")
+
+    def __init__(
+        self, sender: Sender, session: Session, sequence: int, calls: int, size: int
+    ) -> None:
+        self.sender = sender
+        self.session = session
+        self.sequence = sequence
+        self.calls = calls
+        self.bytes = size
+
+    def settled(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
+        """Take the delivery report."""
+        sender = self.sender
+        if error is not None:
+            sender.failed(self, record, error)
+            return
+        sender.delivered += self.calls
+        sender.landed += 1
+        sender.landed_bytes += self.bytes
+        session = self.session
+        session.settled += self.calls
+        session.delivered_through = max(session.delivered_through, self.sequence)
+
+
+class Sender:
+    """Sees every update delivered, spooled or dropped, in the order of calls. One thread."""
+
+    def __init__(
+        self,
+        client: Client,
+        make_publisher: Callable[[], Publisher],
+        make_backlog: Callable[[Publisher, Callable[[str], None]], Backlog | None],
+    ) -> None:
+        self.client = client
+        self.inbox: Inbox = client.inbox
+        self.round = Settled()
+        self.has_finished = False
+        self._producer_bytes = text_bytes(client.producer_id)
+        self._make_publisher = make_publisher
+        self._publisher = make_publisher()
+        self._backlog = make_backlog(self._publisher, self.say)
+        queue = client.configuration
+        self._most_handed = max(1, int(queue.queue_events * _HANDED_SHARE))
+        self._most_handed_bytes = int(queue.queue_kilobytes * 1024 * _HANDED_SHARE)
+        # Reports of success since they were last counted: so a report is a few additions.
+        self.delivered = self.landed = self.landed_bytes = 0
+        self._sequence = 0
+        self._handed = self._handed_bytes = 0
+        self._failed: list[tuple[Flight, bytes]] = []
+        self._spooling = False
+        self._renew_at = 0.0
+        self._quiet = 0
+        self._said: dict[str, float] = {}
+        self._dropped_untold = 0
+        self._drop_reason = ""
+        self._tell_at = 0.0
+
+    def run(self) -> None:
+        """Turn rounds until the inbox is closed and what waits is delivered, or time is out."""
+        while not self.inbox.is_closed:
+            self._guarded(self.step)
+        while time.monotonic() < self.client.closes_at and not self.is_clear():
+            self._guarded(self.step)
+        self._guarded(self.finish)
+        self.has_finished = True
+        self.inbox.settle(Settled())
+
+    def step(self, pause_seconds: float | None = None) -> bool:
+        """Do one round: take, send, hear, write, settle; return whether more is there to send.
+
+        Args:
+            pause_seconds: how long to wait for reports or updates; None is as the work asks.
+        """
+        sent = self._send_some()
+        self._publisher.poll(0.0)
+        reported = self._count_landed()
+        if self._failed and not self._handed:
+            self._spool_failed()
+        moved = self._advance_backlog()
+        self._settle()
+        if self._publisher.has_failed():
+            self._renew_publisher()
+        self._quiet = 0 if sent or reported or moved else self._quiet + 1
+        is_behind = sent == _MOST_AT_ONCE
+        self._pause(pause_seconds, is_behind=is_behind)
+        return is_behind
+
+    def finish(self) -> None:
+        """Stop: spool what can be spooled, drop the rest. Nothing is accepted any more."""
+        self._publisher.close()
+        self._count_landed()
+        self._spool_failed()
+        while not self.inbox.is_empty:
+            self._send_some(closing=True)
+        if self._backlog is not None:
+            for session, entry, size in self._backlog.close(self.round):
+                self._drop(session, entry.value, entry.calls, size, _ENDED)
+        self._tell_at = 0.0
+        self._settle()
+
+    def has_counted(self) -> bool:
+        """Say whether all reports so far are in the books."""
+        return not self.landed and self.round == _NOTHING
+
+    def is_clear(self) -> bool:
+        """Say whether everything of this process is delivered or given up."""
+        backlog = self._backlog
+        return (
+            self.inbox.is_empty
+            and not self._handed
+            and not self._failed
+            and (backlog is None or not backlog.has_own)
+        )
+
+    def failed(self, flight: Flight, record: DeliveredRecord, error: DeliveryError) -> None:
+        """Take the report of an event that was not delivered, as far as is known."""
+        self._handed -= 1
+        self._handed_bytes -= flight.bytes
+        value = record.value() or b""
+        if self._backlog is None or self._publisher.is_refusal(error):
+            self._drop(flight.session, value, flight.calls, flight.bytes, str(error))
+        else:
+            self._failed.append((flight, value))
+
+    def say(self, sentence: str) -> None:
+        """Log a failure and tell the callback, each sentence at most once a minute."""
+        now = time.monotonic()
+        if now >= self._said.get(sentence, now):
+            self._said[sentence] = now + _REPEAT_SECONDS
+            logger.warning("%s", sentence)
+            self.client.tell_failure(Failure(reason=sentence))
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if self._backlog is not None:
+            self._backlog.abandon()
+
+    def _send_some(self, *, closing: bool = False) -> int:
+        """Send the oldest updates that there is room for; return how many."""
+        room, room_bytes = self._room(closing)
+        updates, skipped = self.inbox.take(room, room_bytes)
+        for session, fields, occurred_at, calls, size in updates:
+            sequence = self._sequence
+            self._sequence = sequence + 1
+            lost = self.client.take_lost(session) if session.lost else 0
+            value = self._encoded(session, occurred_at, sequence, lost, fields)
+            self._place(Flight(self, session, sequence, calls, size), value, fields, closing)
+        if skipped:
+            # They were dropped while these waited; the gap in the numbers is for audits.
+            self._sequence += skipped
+            self._note_dropped(skipped, QUEUE_IS_FULL)
+        return len(updates)
+
+    def _encoded(
+        self, session: Session, occurred_at: int, sequence: int, lost: int, fields: dict[str, Any]
+    ) -> bytes:
+        values = fields.values()
+        try:
+            if any("\0" in value for value in values if value.__class__ is str):
+                self.client.values.repair(fields)
+            return encoder(*fields)(
+                session.prefix, occurred_at, self._producer_bytes, sequence, lost, fields
+            )
+        except UnicodeEncodeError:
+            self.client.values.repair(fields)
+            return self._encoded(session, occurred_at, sequence, lost, fields)
+
+    def _room(self, closing: bool) -> tuple[int, int]:
+        """Return how many events, and bytes, there is room for, wherever they are to go."""
+        backlog = self._backlog
+        if closing:
+            return _MOST_AT_ONCE, self._most_handed_bytes
+        room = min(_MOST_AT_ONCE, self._most_handed - self._handed)
+        room_bytes = self._most_handed_bytes - self._handed_bytes
+        if backlog is None:
+            return room, room_bytes
+        self._spooling = backlog.is_open or bool(self._failed) or room <= 0 or room_bytes <= 0
+        if not self._spooling:
+            return room, room_bytes
+        return (_MOST_AT_ONCE if backlog.can_take() else 0), self._most_handed_bytes
+
+    def _place(self, flight: Flight, value: bytes, fields: dict[str, Any], closing: bool) -> None:
+        """Hand an event to the publisher, or to the backlog when older ones are there."""
+        backlog, session = self._backlog, flight.session
+        if backlog is not None:
+            session.given.update(dict.fromkeys(fields, flight.sequence))
+            if closing or self._spooling or self._is_held(backlog, session):
+                self._spool(backlog, flight, value)
+                return
+        if closing:
+            self._drop(session, value, flight.calls, flight.bytes, _ENDED)
+            return
+        try:
+            self._publisher.publish(session.key, value, flight.settled)
+        except NotTakenError as error:
+            if backlog is None or error.final:
+                self._drop(session, value, flight.calls, flight.bytes, str(error))
+                return
+            self._spooling = True
+            self._spool(backlog, flight, value)
+            return
+        self._handed += 1
+        self._handed_bytes += flight.bytes
+
+    def _is_held(self, backlog: Backlog, session: Session) -> bool:
+        """Say whether another process's spool has older events of this session."""
+        if not session.is_placed:
+            session.is_placed = True
+            session.behind = backlog.blockers(session.key)
+            return bool(session.behind)
+        return bool(session.behind) and backlog.holds(session)
+
+    def _spool(self, backlog: Backlog, flight: Flight, value: bytes) -> None:
+        session = flight.session
+        if not session.is_placed:
+            self._is_held(backlog, session)
+        if backlog.can_take():
+            from ._journal import Entry
+
+            entry = Entry(flight.sequence, flight.calls, session.key, value)
+            backlog.put(session, entry, flight.bytes)
+        else:
+            self._drop(session, value, flight.calls, flight.bytes, SPOOL_IS_FULL)
+
+    def _spool_failed(self) -> None:
+        """Spool what was not delivered, once no event of it can still be on its way.
+
+        An event that a later one of its session has overtaken keeps those fields only that nothing
+        has given since: an old value must not come behind a newer one.
+        """
+        failed, self._failed = self._failed, []
+        for flight, value in sorted(failed, key=lambda each: each[0].sequence):
+            assert self._backlog is not None  # noqa: S101 - else it was dropped at once
+            current = _still_current(flight, value)
+            if current is None:
+                self._drop(flight.session, value, flight.calls, flight.bytes, _OVERTAKEN)
+            else:
+                self._spool(self._backlog, flight, current)
+
+    def _drop(self, session: Session, value: bytes, calls: int, size: int, reason: str) -> None:
+        _, event = decode(value, key=session.key)
+        self.client.add_lost(session, calls + event["lost_before"])
+        session.settled += calls
+        settled = self.round
+        settled.dropped += calls
+        settled.events += 1
+        settled.bytes += size
+        self._note_dropped(calls, reason)
+
+    def _note_dropped(self, calls: int, reason: str) -> None:
+        self._dropped_untold += calls
+        self._drop_reason = reason
+
+    def _count_landed(self) -> int:
+        landed, size = self.landed, self.landed_bytes
+        settled = self.round
+        settled.delivered += self.delivered
+        settled.events += landed
+        settled.bytes += size
+        self._handed -= landed
+        self._handed_bytes -= size
+        self.delivered = self.landed = self.landed_bytes = 0
+        return landed
+
+    def _advance_backlog(self) -> bool:
+        backlog = self._backlog
+        if backlog is None:
+            return False
+        backlog.write(self.round)
+        is_clear = not self._handed and not self._failed
+        return backlog.advance(self.round, is_clear=is_clear)
+
+    def _settle(self) -> None:
+        settled = self.round
+        if settled != _NOTHING:
+            self.round = Settled()
+            self.inbox.settle(settled)
+        if self._dropped_untold and time.monotonic() >= self._tell_at:
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        self._tell_at = time.monotonic() + _TELL_SECONDS
+        dropped, self._dropped_untold = self._dropped_untold, 0
+        now = time.monotonic()
+        if now >= self._said.get(_DROPPING, now):
+            self._said[_DROPPING] = now + _REPEAT_SECONDS
+            logger.warning("%s: %s", _DROPPING, self._drop_reason)
+        self.client.tell_failure(Failure(reason=self._drop_reason, dropped=dropped))
+
+    def _renew_publisher(self) -> None:
+        """After an error that the client cannot recover from: what it had is spooled or dropped."""
+        if time.monotonic() < self._renew_at:
+            return
+        self._renew_at = time.monotonic() + _RENEW_SECONDS
+        self._publisher.close()
+        self._publisher = self._make_publisher()
+        if self._backlog is not None:
+            self._backlog.restart(self._publisher)
+
+    def _pause(self, pause_seconds: float | None, *, is_behind: bool) -> None:
+        if pause_seconds is not None:
+            if pause_seconds:
+                time.sleep(pause_seconds)
+        elif is_behind:
+            return
+        elif self.inbox.waiters or self.inbox.is_closed:
+            self._publisher.poll(_HURRY_SECONDS, hurry=True)
+        elif self._quiet < _QUIET_ROUNDS:
+            self.inbox.sleep(_PACE_SECONDS, lightly=False)
+        elif self._handed or not self.is_clear():
+            self.inbox.sleep(_SLOW_PACE_SECONDS, lightly=True)
+        else:
+            self.inbox.sleep(_IDLE_SECONDS, lightly=True)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do ``work``; an error of ours must not end the thread that everything waits for."""
+        try:
+            work()
+        except Exception:
+            logger.exception("sessionfold met an error of its own, and goes on")
+            time.sleep(_SLOW_PACE_SECONDS)
+
+
+def _still_current(flight: Flight, value: bytes) -> bytes | None:
+    """Return the event without the fields that a later one has given; None when none is left."""
+    session = flight.session
+    if session.delivered_through < flight.sequence:
+        return value
+    _, event = decode(value, key=session.key)
+    overtaken = [name for name, by in session.given.items() if by > flight.sequence]
+    rest = {name: given for name, given in event.items() if name not in overtaken}
+    if not any(rest.get(name) is not None for name in session.given):
+        return None
+    return encode(rest)
