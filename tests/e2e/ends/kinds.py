@@ -18,6 +18,8 @@ BOTH = ("parent", "child")
 THREADS = ("parent", "thread")
 CHILD = ("child",)
 
+FLUSHES = {"FLUSH_ON_SIGTERM": "1"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
@@ -128,8 +130,28 @@ KINDS: tuple[Kind, ...] = (
         program="is_signalled",
         ended_by=signal.SIGTERM,
         exit_code=-signal.SIGTERM,
+        leaves_open=frozenset({"parent"}),
         needs="flush_on_sigterm",
-        settings={"FLUSH_ON_SIGTERM": "1"},
+        settings=FLUSHES,
+    ),
+    Kind(
+        name="sigterm_chained",
+        title="SIGTERM with `flush_on_sigterm` and the worker's handler",
+        program="handles_sigterm",
+        ended_by=signal.SIGTERM,
+        exit_code=5,
+        needs="flush_on_sigterm",
+        settings=FLUSHES,
+    ),
+    Kind(
+        name="child_flushes",
+        title="child of multiprocessing (fork), `terminate()` with `flush_on_sigterm`",
+        program="process_is_terminated.fork",
+        roles=BOTH,
+        printed="-15\n",
+        leaves_open=frozenset({"child"}),
+        needs="flush_on_sigterm",
+        settings=FLUSHES,
     ),
     Kind(
         name="sigterm",
