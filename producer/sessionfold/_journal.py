@@ -151,7 +151,8 @@ class Journal:
                 raise _failure(self.path, error) from error
             if damaged:
                 self.lost_calls += self._index.remove(damaged)
-                self._set_aside(list(damaged.values()))
+                for damage in _records.joined(damaged.values()):
+                    self._set_aside(damage)
         return entries
 
     def rewind(self) -> None:
@@ -244,27 +245,29 @@ class Journal:
             else:
                 self.header = _records.header(found.body) or self.header
         self._index.mark(mark)
-        self._set_aside([damage for damage in damages if damage not in asides])
+        torn = [damage for damage in damages[-1:] if damage.offset + damage.size == size]
+        for damage in damages:
+            if damage not in asides:
+                self._set_aside(damage, cut=damage in torn)
 
     def _add(self, record: Record) -> None:
         sequence, calls, _ = _records.entry_head(record.body)
         self._index.extend([sequence], [calls], record.offset, [record.size])
 
-    def _set_aside(self, damages: list[Damage]) -> None:
-        """Copy damaged spans to the file beside this one; cut off a torn end.
+    def _set_aside(self, damage: Damage, *, cut: bool = False) -> None:
+        """Copy a damaged span to the file beside this one, and cut it off or note that it is there.
 
         A disk that does not take the copy does not keep the undamaged entries from being sent: the
-        spans stay where they are, and the next to open the file tries again.
+        span stays where it is, and the next to open the file tries again.
         """
-        for damage in damages:
-            self.damaged_spans += 1
-            self.damaged_bytes += damage.size
-            with suppress(OSError, JournalError):
-                self._copy_aside(damage)
-                if damage.offset + damage.size >= self.size_bytes:
-                    self._cut(damage.offset)
-                else:
-                    self._write(_records.aside_record(self._marker, damage))
+        self.damaged_spans += 1
+        self.damaged_bytes += damage.size
+        with suppress(OSError, JournalError):
+            self._copy_aside(damage)
+            if cut:
+                self._cut(damage.offset)
+            else:
+                self._write(_records.aside_record(self._marker, damage))
 
     def _copy_aside(self, damage: Damage) -> None:
         beside = self.path.with_name(self.path.name + DAMAGED_SUFFIX)

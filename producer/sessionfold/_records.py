@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from struct import Struct
 from typing import NamedTuple
@@ -181,6 +181,17 @@ def sequence_of_mark(body: bytes) -> int:
 def span_of_aside(body: bytes) -> Damage:
     """Return the damage that an aside's body is about."""
     return Damage(*_SPAN.unpack_from(body))
+
+
+def joined(damages: Iterable[Damage]) -> list[Damage]:
+    """Return the same damage in as few spans as a scan would find it."""
+    spans: list[Damage] = []
+    for damage in sorted(damages):
+        if spans and spans[-1].offset + spans[-1].size == damage.offset:
+            spans[-1] = Damage(spans[-1].offset, spans[-1].size + damage.size)
+        else:
+            spans.append(damage)
+    return spans
 
 
 def scan(read_at: ReadAt, mark: bytes, start: int, end: int) -> Iterator[Record | Damage]:
