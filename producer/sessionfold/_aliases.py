@@ -39,6 +39,7 @@ async def aend_session(
     session_id: str | None = None,
 ) -> None:
     """:func:`end_session` to be awaited; a wait for delivery leaves the event loop free."""
+    waits = end_waits(wait_for_flush)
     ended = end_current(
         session_id,
         session_eval=session_eval,
@@ -46,7 +47,7 @@ async def aend_session(
         is_successful=is_successful,
         is_successful_reason=is_successful_reason,
     )
-    if ended is not None and end_waits(wait_for_flush):
+    if ended is not None and waits:
         await settled(ended)
 
 

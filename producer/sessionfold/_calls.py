@@ -21,7 +21,8 @@ from ._session import (
     nest,
     resolve,
 )
-from .errors import NoActiveSessionError
+from ._values import seconds, truth
+from .errors import InvalidFieldError, NoActiveSessionError
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -86,6 +87,9 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     if client.disabled:
         return _begin_nothing(client, session_id)
     identifier = str(uuid.uuid4()) if session_id is None else checked_id(session_id)
+    ends = truth("auto_end", auto_end)
+    if masking_function is not None and not callable(masking_function):
+        raise InvalidFieldError("masking_function", "cannot be called; accepted is a function")
     session = client.session(identifier)
     session.is_new = session_id is None
     mask = session.mask if masking_function is None else masking_function
@@ -93,10 +97,11 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     _say_ignored(
         client,
         api_key=api_key, agent_id=agent_id, providers=providers, evaluators=evaluators, tags=tags,
-        production_monitoring=production_monitoring or None, experiment_id=experiment_id,
-        datasetitem_id=datasetitem_id, capture_uncaught=None if capture_uncaught else False,
+        production_monitoring=None if production_monitoring is False else True,
+        experiment_id=experiment_id, datasetitem_id=datasetitem_id,
+        capture_uncaught=None if capture_uncaught is True else False,
     )  # fmt: skip
-    session.mask, session.auto_end, session.has_verdict = mask, auto_end, False
+    session.mask, session.auto_end, session.has_verdict = mask, ends, False
     _begin(client, session, fields)
     return identifier
 
@@ -191,6 +196,7 @@ def end_session(
         NoActiveSessionError: when no session is current here, as after an earlier end.
         InvalidFieldError: when an argument cannot be a field's value; nothing was published.
     """
+    waits = end_waits(wait_for_flush)
     ended = end_current(
         session_id,
         session_eval=session_eval,
@@ -198,7 +204,7 @@ def end_session(
         is_successful=is_successful,
         is_successful_reason=is_successful_reason,
     )
-    if ended is not None and end_waits(wait_for_flush):
+    if ended is not None and waits:
         wait_until_settled(ended)
 
 
@@ -220,8 +226,9 @@ def flush(timeout_seconds: float = 2.0) -> bool:
     Raises:
         ClosedError: after :func:`shutdown`, whose losses are in :func:`stats`.
     """
+    bound = seconds("timeout_seconds", timeout_seconds)
     client = _process.client_in_use()
-    return client is None or client.flush(timeout_seconds)
+    return client is None or client.flush(bound)
 
 
 def shutdown(timeout_seconds: float | None = None) -> None:
@@ -233,10 +240,10 @@ def shutdown(timeout_seconds: float | None = None) -> None:
     Args:
         timeout_seconds: the bound; None is the setting ``exit_timeout_seconds``.
     """
+    bound = None if timeout_seconds is None else seconds("timeout_seconds", timeout_seconds)
     client = _process.existing
     if client is not None:
-        bound = client.configuration.exit_timeout_seconds
-        _process.close(bound if timeout_seconds is None else timeout_seconds)
+        _process.close(client.configuration.exit_timeout_seconds if bound is None else bound)
 
 
 def stats() -> Stats:
@@ -274,7 +281,9 @@ def publish_end(client: Client, session: Session, fields: dict[str, Any]) -> Non
 
 def end_waits(wait_for_flush: bool | None = None) -> bool:
     """Return whether an end waits for delivery: as asked for, else as configured."""
-    return _process.client().configuration.end_waits if wait_for_flush is None else wait_for_flush
+    if wait_for_flush is None:
+        return _process.client().configuration.end_waits
+    return truth("wait_for_flush", wait_for_flush)
 
 
 def wait_until_settled(session: Session) -> None:

@@ -31,7 +31,7 @@ class Configuration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    bootstrap_servers: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$")] = "localhost:9092"
     """``host:port`` of one or more brokers, separated by commas."""
     topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "session-updates"
     """The topic that events are published to."""
@@ -92,19 +92,34 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
         if name not in _NOT_ONE_VARIABLE and PREFIX + name.upper() in environment
     }
     values |= {name: value for name, value in settings.items() if value is not None}
-    values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka") or {})
+    values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka"))
     try:
         return Configuration(**values)
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
 
 
-def _texts(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(settings: object) -> dict[str, Any]:
     """Write numbers and truths as librdkafka reads them."""
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping):
+        raise ConfigurationError("the setting kafka is not usable: a mapping of names is needed")
+    for name, value in settings.items():
+        for text in (name, value):
+            if isinstance(text, str) and not _fits_c(text):
+                raise ConfigurationError(
+                    f"the setting kafka.{name!r} is not usable: it holds U+0000 or half a character"
+                )
     return {
         name: str(value).lower() if isinstance(value, bool | int | float) else value
         for name, value in settings.items()
     }
+
+
+def _fits_c(text: str) -> bool:
+    """Say whether the client, which is written in C, can be given ``text`` without a loss."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _explain(error: ValidationError) -> str:

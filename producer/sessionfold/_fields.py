@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, TypeAlias, TypeV
 
 from sessionfold_schemas import current
 
+from ._values import plain_text
+
 if TYPE_CHECKING:
     from ._client import Client
     from ._session import Mask
@@ -59,10 +61,11 @@ def checked_fields(client: Client, mask: Mask | None, /, **given: object) -> dic
 
 def masked(client: Client, mask: Mask | None, value: T) -> T | str:
     """Return a text as ``mask`` makes it, and any other value as it is."""
-    if mask is None or not isinstance(value, str):
+    given = plain_text(value)
+    if mask is None or given is None:
         return value
     try:
-        text = mask(value)
+        text = mask(given)
     # A masking function is the worker's own code: whatever it raises must not reach the worker.
     except Exception as error:  # noqa: BLE001
         return _placeholder(client, f"raised {type(error).__name__}")

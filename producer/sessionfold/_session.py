@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from sessionfold_schemas import event_prefix, session_id_problem
 
+from ._values import plain_text
 from .errors import InvalidFieldError, NoActiveSessionError
 
 if TYPE_CHECKING:
@@ -98,13 +99,14 @@ def checked_id(session_id: object) -> str:
     Raises:
         InvalidFieldError: when it is no str of 1 to 512 UTF-8 bytes without control characters.
     """
-    if not isinstance(session_id, str):
+    given = plain_text(session_id)
+    if given is None:
         kind = type(session_id).__qualname__
         raise InvalidFieldError("session_id", f"is of type {kind}; accepted is str")
-    problem = session_id_problem(session_id)
+    problem = session_id_problem(given)
     if problem is not None:
         raise InvalidFieldError("session_id", problem)
-    return str.__str__(session_id)
+    return given
 
 
 def resolve(open_sessions: Mapping[str, Session]) -> Session | str:
@@ -153,7 +155,7 @@ def bind(session: Session) -> None:
 def leave(session: Session) -> None:
     """After ``session`` has ended, make the outer one current where it was current."""
     current = current_session_id.get()
-    if current == session.id:
+    if plain_text(current) == session.id:
         outer = current.outer if type(current) is CurrentSession else None
         current_session_id.set(_nearest_open(outer))
 

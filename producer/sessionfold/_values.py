@@ -6,6 +6,9 @@ anything else takes the converting path, for which pydantic is imported when it 
 
 from __future__ import annotations
 
+import math
+import sys
+import threading
 from functools import cache
 from typing import Any
 
@@ -15,6 +18,7 @@ CUT_MARK = " …[cut]"
 """Ends a text that was longer than the limit."""
 
 _REPLACEMENT = "\ufffd"
+_LONGEST_SECONDS = threading.TIMEOUT_MAX / 4
 
 
 class Values:
@@ -75,10 +79,11 @@ class Values:
         raise InvalidFieldError(field, f"is {_kind(value)}; accepted are bool and numpy.bool_")
 
     def _convert_text(self, field: str, value: Any) -> str:  # noqa: ANN401 - a caller's value
-        if not isinstance(value, str):
+        given = plain_text(value)
+        if given is None:
             raise InvalidFieldError(field, f"is {_kind(value)}; accepted is str")
-        text = _repaired(str.__str__(value))
-        if text != value:
+        text = _repaired(given)
+        if text != given:
             self.texts_repaired += 1
         data = text.encode()
         if len(data) <= self.text_limit_bytes:
@@ -86,6 +91,45 @@ class Values:
         self.texts_cut += 1
         room = self.text_limit_bytes - len(CUT_MARK.encode())
         return data[:room].decode(errors="ignore") + CUT_MARK
+
+
+def plain_text(value: object) -> str | None:
+    """Return the characters of a str, whatever its class makes of them; None for anything else.
+
+    Nothing of the value's own is called: proxies say that they are a str, and then raise.
+    """
+    if type(value) is str:
+        return value
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def seconds(argument: str, value: Any) -> float:  # noqa: ANN401 - a caller's value
+    """Return a time to wait; below zero is none, and beyond what can be waited is the longest.
+
+    Raises:
+        InvalidFieldError: when it is no number.
+    """
+    try:
+        given = math.nan if isinstance(value, str) else float(value)
+    except OverflowError:
+        given = math.inf
+    except Exception:  # noqa: BLE001 - whatever a caller's object raises
+        given = math.nan
+    if math.isnan(given):
+        raise InvalidFieldError(argument, f"is {_kind(value)}; accepted is a number of seconds")
+    return min(max(given, 0.0), _LONGEST_SECONDS)
+
+
+def truth(argument: str, value: Any) -> bool:  # noqa: ANN401 - a caller's value
+    """Return whether ``value`` is true.
+
+    Raises:
+        InvalidFieldError: when it cannot say.
+    """
+    try:
+        return bool(value)
+    except Exception as error:
+        raise InvalidFieldError(argument, f"is {_kind(value)}; accepted is bool") from error
 
 
 def _repaired(text: str) -> str:
@@ -98,17 +142,36 @@ def _repaired(text: str) -> str:
 
 
 def _convert_number(field: str, value: Any) -> float:  # noqa: ANN401 - a caller's value
-    from pydantic import ValidationError
-
     accepted = "accepted are finite numbers: float, int, a numeric string, a numpy number"
-    # Beyond what is documented, pydantic accepts bytes, and numpy arrays of one number.
-    if isinstance(value, bool | bytes) or _is_numpy_bool(value) or _is_array(value):
+    text = plain_text(value)
+    if text is None and _is_no_number(value):
         raise InvalidFieldError(field, f"is {_kind(value)}; {accepted}")
     try:
-        return float(_number_adapter().validate_python(value)) + 0.0
-    except ValidationError:
+        number = float(value) if text is None else _parsed(text)
+    # A number is what Python makes one of; whatever a caller's object raises, it is none.
+    except Exception:  # noqa: BLE001
+        number = math.nan
+    if not math.isfinite(number):
         problem = "not a finite number" if _may_be_number(value) else _kind(value)
-        raise InvalidFieldError(field, f"is {problem}; {accepted}") from None
+        raise InvalidFieldError(field, f"is {problem}; {accepted}")
+    return number + 0.0
+
+
+def _parsed(text: str) -> float:
+    return float(_number_adapter().validate_python(text))
+
+
+def _is_no_number(value: object) -> bool:
+    """Say whether ``value`` could be made a float of, and yet means something else."""
+    kind = type(value)
+    if issubclass(kind, bool | bytes | bytearray | memoryview | complex) or _is_numpy_bool(value):
+        return True
+    if kind.__module__.startswith("numpy.ma"):
+        return True
+    try:
+        return bool(getattr(value, "ndim", 0)) or _dtype_kind(value) not in "iuf"
+    except Exception:  # noqa: BLE001 - whatever a caller's object raises
+        return True
 
 
 @cache
@@ -119,8 +182,13 @@ def _number_adapter() -> Any:  # noqa: ANN401 - pydantic is not imported at modu
 
 
 def _is_numpy_bool(value: object) -> bool:
-    kind = type(value)
-    return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.bool_
+
+
+def _dtype_kind(value: object) -> str:
+    """Return the letter of a numpy value's kind; f, as of a float, for what is not numpy's."""
+    return str(getattr(getattr(value, "dtype", None), "kind", "f"))
 
 
 def _may_be_number(value: object) -> bool:
@@ -128,12 +196,11 @@ def _may_be_number(value: object) -> bool:
     from decimal import Decimal
     from numbers import Real
 
-    of_numpy = getattr(value, "dtype", None)
-    return isinstance(value, str | Real | Decimal) or getattr(of_numpy, "kind", None) == "f"
-
-
-def _is_array(value: object) -> bool:
-    return bool(getattr(value, "ndim", 0))
+    if issubclass(type(value), str | Decimal | Real):
+        return True
+    numpy = sys.modules.get("numpy")
+    of_numpy = numpy is not None and issubclass(type(value), numpy.ndarray | numpy.generic)
+    return of_numpy and not _is_no_number(value)
 
 
 def _kind(value: object) -> str:

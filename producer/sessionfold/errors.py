@@ -36,6 +36,9 @@ class InvalidFieldError(SessionfoldError, ValueError):
         self.field = field
         super().__init__(f"{field} {problem}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.field, str(self).removeprefix(f"{self.field} "))
+
 
 class ClosedError(SessionfoldError):
     """Raised by a call that publishes or flushes after ``shutdown()``."""
@@ -44,6 +47,9 @@ class ClosedError(SessionfoldError):
         super().__init__(
             "sessionfold was shut down in this process; call configure() to start again"
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()
 
 
 class NotInitializedError(SessionfoldError):

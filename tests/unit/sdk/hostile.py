@@ -13,13 +13,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 import sessionfold as lai
 from sessionfold import testing
-
-GAP = pytest.mark.xfail(strict=True, reason="another error, or what is not documented")
 
 ERRORS = (RuntimeError, TypeError, ValueError, AttributeError, KeyError, OverflowError, OSError)
 
