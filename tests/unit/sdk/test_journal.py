@@ -17,7 +17,6 @@ from tests.unit.sdk.journals import (
     HEADER,
     NAME,
     all_of,
-    calls,
     entry,
     folder,
     many_entries,

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import strategies as st
 
 from tests.unit.sdk.journals import NAME, all_of, opened, posix
 
