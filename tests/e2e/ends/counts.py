@@ -1,13 +1,10 @@
-"""What the log and the spools hold of each cell."""
+"""What the log holds of each cell."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sessionfold_schemas import decode
@@ -42,24 +39,8 @@ def of_log(records: Iterable[StoredRecord]) -> dict[str, Counts]:
     return cells
 
 
-def of_spool(folder: Path) -> set[int]:
-    """Return the calls that a spool directory holds; read from a copy, so that nothing changes."""
-    if not folder.is_dir():
-        return set()
-    from sessionfold._journal import Journal
-
-    numbers: set[int] = set()
-    with tempfile.TemporaryDirectory() as other:
-        for file in folder.glob("*.spool"):
-            journal = Journal.open(Path(shutil.copy(file, other)))
-            while entries := journal.read(10_000, 1 << 24):
-                numbers |= {_number(decode(each.value, key=each.key)[1]) for each in entries}
-            journal.close()
-    return numbers - {-1}
-
-
 def _count(counts: Counts, session_id: str, events: list[Event]) -> None:
-    numbers = [_number(event) for event in events]
+    numbers = [number_of(event) for event in events]
     counts.numbers.update(number for number in numbers if number >= 0)
     counts.ended[session_id] += sum(event["is_finished"] is True for event in events)
     counts.opinions += sum(event["is_successful"] is not None for event in events)
@@ -72,12 +53,13 @@ def _is_in_order(events: list[Event]) -> bool:
     producers: dict[str, list[int]] = defaultdict(list)
     for event in events:
         if event["session_eval"] is not None:
-            producers[event["producer_id"]].append(_number(event))
+            producers[event["producer_id"]].append(number_of(event))
     return all(
         (first := list(dict.fromkeys(numbers))) == sorted(first) and numbers[-1] == first[-1]
         for numbers in producers.values()
     )
 
 
-def _number(event: Event) -> int:
+def number_of(event: Event) -> int:
+    """Return the number of the call that an event is of; -1 for others."""
     return -1 if event["session_eval"] is None else int(event["session_eval"])

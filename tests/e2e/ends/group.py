@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e.ends import counts, servers
+from tests.e2e.ends import counts, servers, spools
 from tests.e2e.ends.counts import Counts
 from tests.e2e.ends.kinds import Kind
 from tests.e2e.ends.states import QUEUE_EVENTS, State
@@ -56,6 +55,8 @@ class Running:
         if kind.serves:
             threading.Thread(target=servers.request, args=(folder,), daemon=True).start()
         self._end_at = 0.0
+        self._is_closed = False
+        self._server_waits = kind.child_ends_first
         self.seconds = 0.0
         self.left_behind = False
 
@@ -96,18 +97,21 @@ class Running:
         if self.kind.ended_by is not None and not self.kind.child_ends_first:
             self._process.send_signal(self.kind.ended_by)
 
-    def finish(self) -> None:
-        """Wait for its end, and see to it that nothing of it stays."""
-        if self.kind.child_ends_first:
-            self._wait_for_child()
+    def has_ended(self) -> bool:
+        """Say whether it has ended; stop the server of a child that has."""
+        if self._server_waits and not _exists(int((self.folder / "pid.child").read_text())):
+            self._server_waits = False
             self._process.send_signal(self.kind.ended_by or signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STEP_TIMEOUT_SECONDS)
-        self.seconds = time.monotonic() - self._end_at
-        self.close()
+        if self._process.poll() is None:
+            return False
+        self.seconds = self.seconds or time.monotonic() - self._end_at
+        return True
 
     def close(self) -> None:
-        """Kill what is left of it, and note that it was."""
+        """Kill what is left of it, and note that it was. Does nothing the second time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         deadline = time.monotonic() + (_LEAVE_SECONDS if self._process.poll() is not None else 0)
         while self._is_there() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
@@ -115,18 +119,6 @@ class Running:
             self.left_behind = True
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-
-    def send_spool(self) -> None:
-        """Send what was left on disk, as the next process does."""
-        if any(self.spool.glob("*.spool")):
-            command = [sys.executable, "-m", "tests.e2e.ends.worker", "next_process"]
-            subprocess.run(
-                command,
-                cwd=ROOT,
-                env=self.environment,
-                timeout=STEP_TIMEOUT_SECONDS,
-                check=True,
-            )
 
     def outcome(self, state: State, before: Counts, kept: set[int], after: Counts) -> Outcome:
         """Return what has come of it."""
@@ -148,6 +140,7 @@ class Running:
             before=before,
             kept=kept,
             after=after,
+            left_on_disk=tuple(sorted(each.name for each in spools.files(self.spool))),
         )
 
     def words(self, stream: str) -> str:
@@ -165,10 +158,6 @@ class Running:
                 stderr=err,
                 start_new_session=True,
             )
-
-    def _wait_for_child(self) -> None:
-        pid = int((self.folder / "pid.child").read_text())
-        wait_until(lambda: not _exists(pid), lambda: f"the child of {self.kind.name} stays")
 
     def _is_there(self) -> bool:
         try:
@@ -205,9 +194,8 @@ def run(broker: KafkaBroker, state: State, kinds: Sequence[Kind], folder: Path) 
             cell.close()
     state.heal(broker)
     before = counts.of_log(read_all(broker, topic))
-    kept = [counts.of_spool(cell.spool) for cell in cells]
-    for cell in cells:
-        cell.send_spool()
+    kept = [spools.calls(cell.spool) for cell in cells]
+    spools.send([(cell.spool, cell.environment) for cell in cells])
     after = counts.of_log(read_all(broker, topic))
     return [
         cell.outcome(state, before[cell.kind.name], spooled, after[cell.kind.name])
@@ -240,8 +228,13 @@ def _to_the_end(broker: KafkaBroker, state: State, cells: Sequence[Running]) -> 
         cell.end()
     time.sleep(_BEFORE_RELIEF_SECONDS)
     state.relieve(broker)
-    for cell in cells:
-        cell.finish()
+    with suppress(HarnessError):  # what has not ended then is killed, and shows in its outcome
+        wait_until(lambda: _all_have_ended(cells), lambda: "not all have ended")
+
+
+def _all_have_ended(cells: Sequence[Running]) -> bool:
+    """Ask every cell, so that each notes its own time."""
+    return not [cell for cell in cells if not cell.has_ended()]
 
 
 def _environment(broker: KafkaBroker, topic: str, state: State) -> dict[str, str]:

@@ -19,6 +19,7 @@ app.conf.update(
         "data_folder_in": str(_queue),
         "data_folder_out": str(_queue),
         "control_folder": str(_queue / "control"),
+        "polling_interval": 0.05,
     },
     worker_proc_alive_timeout=60.0,
 )

@@ -40,6 +40,8 @@ class Outcome:
     """The calls that the spool had then."""
     after: Counts
     """The log when the spool had been sent."""
+    left_on_disk: tuple[str, ...]
+    """Files with events that were still in the spool directory then."""
 
     def calls(self, role: str) -> set[int]:
         """Return the numbers of a role's calls that returned."""
@@ -76,6 +78,8 @@ def _of_process(cell: Outcome) -> Iterator[str]:
         yield f"on stderr is {cell.stderr!r}"
     if cell.left_behind:
         yield "a process stayed behind"
+    if cell.left_on_disk:
+        yield f"the spool still has {', '.join(cell.left_on_disk)}"
 
 
 def _of_log(cell: Outcome) -> Iterator[str]:
