@@ -2,7 +2,7 @@
 # tests on a real Kafka broker Java 17 and Maven.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench goldens pins clean remake
+.PHONY: help demo test check soak bench peers goldens pins clean remake
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,6 +36,9 @@ soak: $(INSTALLED) ## The tests that run for minutes: random kills, many generat
 bench: $(INSTALLED) ## The benchmarks, side by side with what they are compared to.
 	@$(IN_VENV) -m benchmarks $(ARGS)
 
+peers: $(INSTALLED) ## Install the telemetry clients that the benchmark sets the SDK beside.
+	@$(PIP) install -q --require-hashes -r requirements/peers.txt
+
 goldens: $(INSTALLED) ## Write the golden records anew with Avro's Java implementation.
 	@$(IN_VENV) -m tests.contract.goldens
 
@@ -44,6 +47,7 @@ pins: $(INSTALLED) ## Write requirements/ anew from pyproject.toml (ARGS=--upgra
 	@$(PIN) pyproject.toml --extra consumer --group dev -o requirements/dev.txt
 	@$(PIN) pyproject.toml --extra consumer -o requirements/run.txt
 	@$(PIN) --group build -o requirements/build.txt
+	@$(PIN) --group peers -c requirements/dev.txt -o requirements/peers.txt
 
 clean: ## Remove the environment, fetched jars, caches and build output.
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
