@@ -78,9 +78,22 @@ class Backlog:
             return False
         return self._bytes() + self._unwritten_bytes < self._most_bytes
 
-    def blockers(self, key: bytes) -> tuple[str, ...]:
-        """Return which spools of other processes hold older events of a session."""
-        return self._spool.others_with(key)
+    def place(self, session: Session) -> bool:
+        """Find out whether, and behind which spools, a session's next events have to wait anew.
+
+        A session may come back to this process, and have events in its journals, too, which are
+        older than those that are placed now.
+        """
+        others = self._spool.others_with(session.key)
+        if not others or (self.holds(session) and set(others) <= set(session.behind)):
+            return False
+        with suppress(JournalError, SpoolUnavailableError):
+            own = [self._own_line()] if self.is_open else []
+            if self.holds(session):
+                own.append(self._held_line(session.behind))
+            session.behind = (*others, *(line.journal.path.name for line in own))
+            return True
+        return False
 
     def holds(self, session: Session) -> bool:
         """Say whether a session's events must wait for another process's spool."""

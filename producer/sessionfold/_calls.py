@@ -92,6 +92,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
         raise InvalidFieldError("masking_function", "cannot be called; accepted is a function")
     session = client.session(identifier)
     session.is_new = session_id is None
+    session.is_placed = False  # another process may have gone on with it since
     mask = session.mask if masking_function is None else masking_function
     fields = checked_fields(client, mask, session_name=session_name, task=task)
     _say_ignored(

@@ -258,8 +258,8 @@ class Sender:
         """Say whether another process's spool has older events of this session."""
         if not session.is_placed:
             session.is_placed = True
-            session.behind = backlog.blockers(session.key)
-            return bool(session.behind)
+            if backlog.place(session):
+                return True
         return bool(session.behind) and backlog.holds(session)
 
     def _spool(self, backlog: Backlog, flight: Flight, value: bytes) -> None:
