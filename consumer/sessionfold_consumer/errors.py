@@ -18,7 +18,9 @@
     ├── NotFoundError                13   what was asked for is not in the store
     ├── TopicExistsError             14   the topic to create exists
     ├── RecordCorruptError           15   a record's checksum is wrong
-    └── OutputFailedError            16   a command's answer cannot be written
+    ├── OutputFailedError            16   a command's answer cannot be written
+    ├── SpoolUnusableError           17   the spool cannot be read, or not changed as asked
+    └── NotDeliveredError            18   events of the spool were not delivered
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -197,3 +199,32 @@ class OutputFailedError(ConsumerError):
             f"the output cannot be written: {problem}; name a file that can be written, on a disk "
             "with room"
         )
+
+
+class SpoolUnusableError(ConsumerError):
+    """Raised when the spool directory or a file in it cannot be read, or not changed as asked."""
+
+    exit_code = 17
+
+
+class NotDeliveredError(ConsumerError):
+    """Raised when the broker did not take all that was to be sent from the spool."""
+
+    exit_code = 18
+
+    def __init__(self, *, files: int, updates: int, refused: int, refusal: str) -> None:
+        problems = []
+        if files:
+            problems.append(
+                f"{updates:,} updates in {_files(files)} were not delivered and stay in the "
+                "spool; send them again"
+            )
+        if refused:
+            problems.append(
+                f"the broker refused {refused:,} updates for good, and they are lost: {refusal}"
+            )
+        super().__init__("; ".join(problems))
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"

@@ -64,6 +64,7 @@ def test_there_are_the_commands_of_the_manual() -> None:
         *("", "run", "list", "show", "doctor", "dev", "topic", "topic create", "topic check"),
         *("schema", "schema show", "schema fingerprint", "store", "store dump"),
         *("dead-letters", "dead-letters list", "dead-letters show"),
+        *("spool", "spool status", "spool send", "spool drop"),
     }
 
 
