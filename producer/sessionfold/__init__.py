@@ -60,6 +60,8 @@ if _TYPE_CHECKING:
     from ._config import Configuration
     from ._stats import Failure, Stats
 
+    __version__: str
+
 __all__ = [
     "APIKeyVerificationError",
     "ClosedError",
@@ -111,4 +113,8 @@ def __getattr__(name: str) -> object:
         from ._config import Configuration
 
         return Configuration
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sessionfold")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
