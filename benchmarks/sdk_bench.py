@@ -48,7 +48,7 @@ class Bench:
         )
         with _environment() as environment:
             outcome = sdk_turns.run(turn, environment)
-        self._check_arrived(side, topic, outcome.sent)
+        self._check_arrived(side, topic, outcome.sent.events)
         return outcome
 
     def live(self, calls: int, *, is_traced: bool) -> sdk_growth.Growth:

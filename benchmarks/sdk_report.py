@@ -61,6 +61,16 @@ def print_scenario(scenario: Scenario, rounds: Sequence[Round]) -> None:
         figures = (column(rounds, name) for column in columns.values())
         cells = ("" if figure is None else f"{figure:,.2f}" for figure in figures)
         print(f"{name:<22}" + "".join(f"{cell:>13}" for cell in cells))
+    if not scenario.is_up:
+        _print_books(rounds[-1])
+
+
+def _print_books(outcomes: Round) -> None:
+    """Print what became of the updates that no broker took."""
+    for name, outcome in outcomes.items():
+        if outcome.sent.books:
+            books = ", ".join(f"{number:,} {what}" for what, number in outcome.sent.books.items())
+            print(f"  {name}, last round: {books}")
 
 
 def print_growth(growth: Growth, what: str) -> None:

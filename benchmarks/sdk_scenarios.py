@@ -74,11 +74,11 @@ def scenarios(calls: int) -> list[Scenario]:
         ),
         Scenario(
             name=DOWN, title="one thread, without pauses, nothing listens at the broker's address",
-            sides=_KAFKA, calls=calls, is_up=False, queue_events=roomy,
+            sides=(NOTHING, *_KAFKA), calls=calls, is_up=False, queue_events=roomy,
         ),
         Scenario(
             name=FULL, title=f"the same with many sessions and a queue of {FULL_QUEUE:,}",
-            sides=(SDK_FULL,), calls=calls, is_up=False, queue_events=FULL_QUEUE,
+            sides=(NOTHING, SDK_FULL), calls=calls, is_up=False, queue_events=FULL_QUEUE,
         ),
         Scenario(
             name=STEADY, title=f"one thread, {STEADY_RATE:,} calls a second",

@@ -1,7 +1,7 @@
 """What is measured side by side: the SDK's call, the Kafka client's own, and a call of nothing.
 
 A side belongs to a process of its own. It is told where to send, makes calls, and says at its end
-how many events should have arrived; whoever started the process counts them there.
+how many events should have arrived; who started the process counts them there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -50,6 +51,16 @@ class Place:
     """Where the peers' own protocols are taken."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What a side says at its end."""
+
+    events: int
+    """How many should have arrived."""
+    books: Mapping[str, int] = field(default_factory=dict)
+    """The SDK's accounts, by their names in ``stats()``, as far as they are not 0."""
+
+
 class Side(Protocol):
     """One way to report three values of a session."""
 
@@ -63,8 +74,8 @@ class Side(Protocol):
             RuntimeError: when that takes too long.
         """
 
-    def close(self, calls: int) -> int:
-        """End, after this many calls; return how many events should have arrived.
+    def close(self, calls: int) -> Sent:
+        """End, after this many calls.
 
         Raises:
             RuntimeError: when the side cannot account for every call.
@@ -88,9 +99,9 @@ class Nothing:
     def flush(self) -> None:
         """Nothing is under way."""
 
-    def close(self, _: int) -> int:
+    def close(self, _: int) -> Sent:
         """Nothing was sent."""
-        return 0
+        return Sent(events=0)
 
 
 class UpdateSession:
@@ -114,7 +125,7 @@ class UpdateSession:
         if self._is_up and not lai.flush(FLUSH_SECONDS):
             raise RuntimeError(f"not everything was delivered: {lai.stats()}")
 
-    def close(self, calls: int) -> int:
+    def close(self, calls: int) -> Sent:
         """Hold the accounts to the calls, and what was delivered to whether it could be."""
         lai.shutdown(FLUSH_SECONDS if self._is_up else _DOWN_SECONDS)
         stats = lai.stats()
@@ -124,7 +135,8 @@ class UpdateSession:
         expected = stats.accepted if self._is_up else 0
         if stats.delivered != expected or (self._is_up and stats.coalesced):
             raise RuntimeError(f"delivered must be {expected}, each for itself: {stats}")
-        return expected
+        books = {name: number for name, number in asdict(stats).items() if number}
+        return Sent(events=expected, books=books)
 
 
 class UpdateManySessions(UpdateSession):
@@ -167,14 +179,14 @@ class Produce:
         if self._place.is_up and self._producer.flush(FLUSH_SECONDS):
             raise RuntimeError(f"{len(self._producer)} records were not delivered")
 
-    def close(self, calls: int) -> int:
+    def close(self, calls: int) -> Sent:
         """Drop what no broker can take, and stop polling."""
         if not self._place.is_up:
             self._producer.purge()
         self._ended.set()
         self._poller.join()
         self._producer.flush(_DOWN_SECONDS)
-        return calls if self._place.is_up else 0
+        return Sent(events=calls if self._place.is_up else 0)
 
     def _poll(self) -> None:
         while not self._ended.is_set():

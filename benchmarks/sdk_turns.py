@@ -25,6 +25,7 @@ from benchmarks.sdk_sides import (
     Place,
     Produce,
     ProduceWithCallback,
+    Sent,
     Side,
     UpdateManySessions,
     UpdateSession,
@@ -69,8 +70,8 @@ class Outcome:
     """From the first call to the last one's return, by the number of calls."""
     cpu_microseconds: float
     """Processor time of the whole process by the number of calls, delivery included."""
-    sent: int
-    """How many events should have arrived, those of the warm-up included."""
+    sent: Sent
+    """What the side says of all its events, those of the warm-up included."""
 
 
 def run(turn: Turn, environment: dict[str, str]) -> Outcome:
@@ -86,8 +87,8 @@ def run(turn: Turn, environment: dict[str, str]) -> Outcome:
     if ended.returncode != 0:
         raise RuntimeError(f"the turn of {turn.side} ended with exit code {ended.returncode}")
     told = json.loads(ended.stdout.splitlines()[-1])
-    times = told.pop("times")
-    return Outcome(times=Distribution(**times) if times else None, **told)
+    times, sent = told.pop("times"), Sent(**told.pop("sent"))
+    return Outcome(times=Distribution(**times) if times else None, sent=sent, **told)
 
 
 def main() -> None:

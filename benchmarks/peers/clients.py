@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from benchmarks.sdk_sides import EVAL, REASON, TASK, Place
+from benchmarks.sdk_sides import EVAL, REASON, TASK, Place, Sent
 from benchmarks.sdk_timing import Call
 
 _EVENT = "session updated"
@@ -41,10 +41,10 @@ class DogStatsd:
         """Send what is buffered, which by default is nothing."""
         self._client.flush()
 
-    def close(self, calls: int) -> int:
+    def close(self, calls: int) -> Sent:
         """Every call is a datagram."""
         self._client.close_socket()
-        return calls
+        return Sent(events=calls)
 
 
 class Segment:
@@ -71,10 +71,10 @@ class Segment:
         """Wait until the queue is empty."""
         self._client.flush()
 
-    def close(self, calls: int) -> int:
+    def close(self, calls: int) -> Sent:
         """Every call is an event."""
         self._client.join()
-        return calls
+        return Sent(events=calls)
 
 
 class PostHog:
@@ -101,10 +101,10 @@ class PostHog:
         """Wait until the queue is empty."""
         self._client.flush(None)
 
-    def close(self, calls: int) -> int:
+    def close(self, calls: int) -> Sent:
         """Every call is an event."""
         self._client.shutdown()
-        return calls
+        return Sent(events=calls)
 
 
 PEERS = (DogStatsd, Segment, PostHog)
