@@ -245,9 +245,10 @@ class Journal:
             else:
                 self.header = _records.header(found.body) or self.header
         self._index.mark(mark)
+        noted = _records.joined(asides)
         torn = [damage for damage in damages[-1:] if damage.offset + damage.size == size]
         for damage in damages:
-            if damage not in asides:
+            if damage not in noted:
                 self._set_aside(damage, cut=damage in torn)
 
     def _add(self, record: Record) -> None:

@@ -92,10 +92,9 @@ class Spool:
         """
         journals: list[Journal] = []
         for name in self._names():
-            if name not in self._open:
-                journal = self._adopt(name)
-                if journal is not None:
-                    journals.append(journal)
+            journal = self._adopt(name)
+            if journal is not None:
+                journals.append(journal)
         self._tidy()
         return journals
 

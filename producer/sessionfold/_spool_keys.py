@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from . import _files, _records
-from ._records import Damage
+from ._records import Damage, ReadAt
 
 
 class SpoolKeys:
@@ -21,7 +21,7 @@ class SpoolKeys:
         self._path = path
         self._marker = _records.marker(path.name)
         self._hashes: set[int] = set()
-        self._inode = 0
+        self._seen = (0, 0, 0)
         self._through = 0
 
     def __contains__(self, key: bytes) -> bool:
@@ -34,25 +34,33 @@ class SpoolKeys:
             OSError: when the file cannot be read; it may be gone.
         """
         found = self._path.stat()
-        if found.st_ino != self._inode or found.st_size < self._through:
-            self._inode, self._through = found.st_ino, 0
-        if found.st_size == self._through:
+        seen = found.st_ino, found.st_size, found.st_mtime_ns
+        if seen == self._seen:
             return
         descriptor = _files.open_to_read(self._path)
         try:
             self._scan(descriptor, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
+        self._seen = seen
 
     def _scan(self, descriptor: int, end: int) -> None:
-        start = self._through
-        for found in _records.scan(partial(_files.read_at, descriptor), self._marker, start, end):
-            if not isinstance(found, Damage):
-                if found.kind == _records.EVENT:
-                    self._hashes.add(hash(_records.entry(found.body).key))
-                self._through = found.offset + found.size
-            elif found.offset == start > 0 and found.offset + found.size < end:
-                # The writer cut off what it could not finish, and has written something else there.
-                self._through = 0
-                self._scan(descriptor, end)
-                return
+        read_at = partial(_files.read_at, descriptor)
+        if not self._goes_on(read_at, end):
+            self._through = 0
+        for found in _records.scan(read_at, self._marker, self._through, end):
+            if isinstance(found, Damage):
+                continue
+            if found.kind == _records.EVENT:
+                self._hashes.add(hash(_records.entry(found.body).key))
+            self._through = found.offset + found.size
+
+    def _goes_on(self, read_at: ReadAt, end: int) -> bool:
+        """Say whether a record may begin where the last one ended.
+
+        None does when the writer has cut off what it could not finish, and has gone on from there.
+        """
+        if end < self._through:
+            return False
+        there = read_at(min(len(self._marker), end - self._through), self._through)
+        return self._marker.startswith(there)

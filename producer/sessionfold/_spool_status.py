@@ -109,11 +109,11 @@ class _Contents:
 
     def damaged_bytes(self, *, torn_is_damage: bool) -> int:
         """Return how much is damaged and not set aside yet."""
+        noted = _records.joined(self._asides)
         return sum(
             damage.size
             for damage in self._damages
-            if damage not in self._asides
-            and (torn_is_damage or damage.offset + damage.size < self._size)
+            if damage not in noted and (torn_is_damage or damage.offset + damage.size < self._size)
         )
 
     def _scan(self) -> None:

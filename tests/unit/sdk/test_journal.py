@@ -62,7 +62,9 @@ def test_marks_are_a_prefix_that_never_shrinks(tmp_path: Path) -> None:
     journal.append([Entry(number, 10 + number, b"k", b"v") for number in (5, 1, 3, 8)])
     assert [each.sequence for each in journal.read(2, EVERYTHING)] == [1, 3]
     journal.mark(3)
+    size = journal.size_bytes
     journal.mark(1)
+    assert journal.size_bytes == size
     assert (journal.waiting, journal.waiting_calls) == (2, 15 + 18)
     assert [each.sequence for each in all_of(journal)] == [5, 8]
     assert journal.waiting == 2

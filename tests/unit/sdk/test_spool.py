@@ -46,10 +46,10 @@ def test_a_destination_is_its_topic_and_brokers_in_any_order() -> None:
     assert len({Destination(topic=a, bootstrap_servers=b).name() for a, b in others}) == 3
 
 
-def test_only_orphans_of_this_destination(where: Path) -> None:
+def test_only_orphans_of_this_destination(where: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Another topic's or another broker's events are not ours to send."""
     elsewhere = spool(where, "q", Destination(topic="others", bootstrap_servers="one:9092"))
-    elsewhere.create()
+    elsewhere.create().append([entry(1)])
     elsewhere.close()
     (where / "notes.spool").touch()
     (where / f"{HERE.name()}-p-0.spool.bak").touch()
@@ -57,6 +57,8 @@ def test_only_orphans_of_this_destination(where: Path) -> None:
     ours = spool(where)
     assert [journal.path.name for journal in ours.claim_orphans()] == [name]
     assert ours.claim_orphans() == []
+    assert ours.others_with(b"session") == (name,)
+    assert caplog.messages == []
     ours.close()
 
 

@@ -49,24 +49,41 @@ def test_a_record_that_is_being_written(where: Path) -> None:
     assert ours.others_with(b"b") == ()
     left(where.with_name("other"), Entry(0, 1, b"a", b"v"), Entry(1, 1, b"b", b"v"))
     grown = (where.with_name("other") / path.name).read_bytes()
+    lookers = [ours]
     for size in range(path.stat().st_size, len(grown)):
         path.write_bytes(grown[:size])
+        lookers.append(spool(where))
+        assert lookers[-1].others_with(b"a") == (path.name,)
         assert ours.others_with(b"b") == ()
     path.write_bytes(grown)
-    assert ours.others_with(b"b") == (path.name,)
+    assert all(looker.others_with(b"b") == (path.name,) for looker in lookers)
     assert not path.with_name(path.name + DAMAGED_SUFFIX).exists()
 
 
-def test_a_file_that_was_cut_back(where: Path) -> None:
-    """What a writer could not finish and has written anew is read anew."""
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_file_that_was_cut_back(where: Path, size: int) -> None:
+    """What a writer could not finish and has written anew, shorter or longer, is read anew."""
     living = spool(where, "living")
     journal = living.create()
     short = journal.size_bytes
-    journal.append([Entry(0, 1, b"a", b"v" * 10)])
+    journal.append([Entry(0, 1, b"a", b"v" * 50)])
     ours = spool(where)
     assert ours.others_with(b"a") == (journal.path.name,)
     journal._cut(short)
-    journal.append([Entry(0, 1, b"bb", b"v" * 100), Entry(1, 1, b"cc", b"v" * 100)])
+    journal.append([Entry(0, 1, b"bb", b"v" * size)])
     assert ours.others_with(b"bb") == (journal.path.name,)
+    journal.append([Entry(1, 1, b"cc", b"v" * size)])
     assert ours.others_with(b"cc") == (journal.path.name,)
     living.close()
+
+
+def test_what_was_read_is_not_read_again(where: Path) -> None:
+    """A file that others go on writing costs only what is new in it."""
+    path = left(where, Entry(0, 1, b"a", b"v"))
+    ours = spool(where)
+    assert ours.others_with(b"a") == (path.name,)
+    content = path.read_bytes()
+    path.write_bytes(b"?" * len(content))
+    assert ours.others_with(b"a") == (path.name,)
+    path.write_bytes(b"?" * len(content) + content)
+    assert ours.others_with(b"a") == (path.name,)

@@ -11,7 +11,7 @@ import pytest
 from sessionfold._journal import Entry
 from sessionfold._spool import Destination, list_files
 from sessionfold_schemas import encode
-from tests.unit.sdk.journals import entry
+from tests.unit.sdk.journals import entry, posix
 from tests.unit.sdk.spools import left, spool
 
 
@@ -65,6 +65,15 @@ def event(sequence: int, occurred_at: datetime) -> Entry:
         }
     )
     return Entry(sequence, 1, b"session", value)
+
+
+@posix
+def test_what_is_no_file_is_left_out(where: Path) -> None:
+    """A pipe or a link in a file's place is neither waited for nor followed."""
+    path = left(where, entry(1))
+    os.mkfifo(path.with_name(path.name.replace("gone", "pipe")))
+    path.with_name(path.name.replace("gone", "link")).symlink_to(path)
+    assert [each.path for each in list_files(where)] == [path]
 
 
 def test_damage_set_aside_is_listed(where: Path) -> None:
