@@ -216,15 +216,16 @@ class NotDeliveredError(ConsumerError):
         problems = []
         if files:
             problems.append(
-                f"{updates:,} updates in {_files(files)} were not delivered and stay in the "
-                "spool; send them again"
+                f"{_counted(updates, 'update')} in {_counted(files, 'file')} could not be "
+                "delivered and stay in the spool; send them again"
             )
         if refused:
             problems.append(
-                f"the broker refused {refused:,} updates for good, and they are lost: {refusal}"
+                f"the broker refused {_counted(refused, 'update')} for good, which the spool no "
+                f"longer has: {refusal}"
             )
         super().__init__("; ".join(problems))
 
 
-def _files(number: int) -> str:
-    return "1 file" if number == 1 else f"{number:,} files"
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -11,16 +11,21 @@ directory that is named has to be there.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from . import _files
 from ._claims import Claim, is_held
-from ._config import load
+from ._config import Configuration, load
 from ._journal import DAMAGED_SUFFIX, Journal, JournalError
+from ._publisher import KafkaPublisher
+from ._spool_delivery import Delivery
 from ._spool_directory import (
     Destination,
     SpoolUnavailableError,
@@ -31,7 +36,7 @@ from ._spool_directory import (
     lock_path,
     unavailable,
 )
-from ._spool_sending import OWNED, Left, OnProgress, Sending, Sent
+from ._spool_sending import OWNED, Left, Sending, Sent
 from ._spool_status import SpoolFile, list_files
 
 __all__ = [
@@ -126,10 +131,10 @@ def status(directory: Path | None = None) -> Status:
 
 
 def send(
-    directory: Path | None = None,
+    directory: Path | Status | None = None,
     *,
     timeout_seconds: float = 30.0,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     **settings: Any,  # noqa: ANN401 - see Configuration
 ) -> Sent:
     """Send what no living process owns and is for this topic on these brokers, and wait for it.
@@ -138,7 +143,7 @@ def send(
     what is sent twice is the end of a file at most.
 
     Args:
-        directory: where the files are.
+        directory: where the files are, or what was found there, to spare a second look.
         timeout_seconds: for how long the broker may acknowledge nothing before this gives up.
         on_progress: called often with the updates that are delivered, and how many there are.
         **settings: settings of the SDK, as for :func:`sessionfold.configure`; they win over the
@@ -149,23 +154,20 @@ def send(
         ConfigurationError: when a setting cannot work.
     """
     configuration = load(os.environ, **settings)
-    found = status(directory)
+    found = directory if isinstance(directory, Status) else status(directory)
     topic, servers = configuration.topic, configuration.bootstrap_servers
     destination = Destination(topic=topic, bootstrap_servers=servers)
-    prefix = destination.name() + "-"
-    ours = [file for file in found.files if file.name.startswith(prefix)]
-    free = [file for file in ours if not file.owner_alive]
-    sending = Sending(found.directory, destination, free, on_progress)
-    if free:
-        from ._publisher import KafkaPublisher
+    waiting = found.waiting_for(topic, servers)
+    total = sum(file.calls for file in waiting)
 
-        sending.run(KafkaPublisher(configuration), timeout_seconds)
-    left = [
-        *(_left(file, OWNED) for file in ours if file.owner_alive),
-        *(_left(file, _elsewhere(file)) for file in found.files if file not in ours),
-        *(each for each in found.unreadable if each.name.startswith(prefix)),
-    ]
-    return sending.sent(left)
+    def tell(delivered: int) -> None:
+        if on_progress is not None:
+            on_progress(delivered, total)
+
+    delivery = Delivery(partial(_publisher, configuration), timeout_seconds, tell)
+    sending = Sending(found.directory, destination, waiting, delivery)
+    sending.run()
+    return sending.sent(_not_to_be_sent(found, destination.name() + "-"))
 
 
 def drop(
@@ -265,8 +267,20 @@ def _unreadable(directory: Path, names: list[str]) -> Iterator[Left]:
             yield Left(name=name, reason=str(unavailable(directory / name, error)))
 
 
-def _left(file: SpoolFile, reason: str) -> Left:
-    return Left(name=file.name, reason=reason, updates=file.calls, is_failure=False)
+def _publisher(configuration: Configuration, one_by_one: bool) -> KafkaPublisher:
+    kafka = {"batch.num.messages": SecretStr("1")} if one_by_one else {}
+    update = {"kafka": {**configuration.kafka, **kafka}}
+    return KafkaPublisher(configuration.model_copy(update=update))
+
+
+def _not_to_be_sent(found: Status, prefix: str) -> Iterator[Left]:
+    """Yield what is another's, and what cannot be read of what is for this destination."""
+    for file in found.files:
+        is_ours = file.name.startswith(prefix)
+        if file.owner_alive or not is_ours:
+            reason = OWNED if is_ours else _elsewhere(file)
+            yield Left(name=file.name, reason=reason, updates=file.calls, is_failure=False)
+    yield from (each for each in found.unreadable if each.name.startswith(prefix))
 
 
 def _elsewhere(file: SpoolFile) -> str:

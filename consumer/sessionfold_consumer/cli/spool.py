@@ -97,7 +97,7 @@ def send(
             Broker(settings).partition_count(settings.topic)  # says in a sentence what is wrong
         with _progress() as progress:
             sent = spool.send(
-                directory,
+                found,
                 timeout_seconds=timeout_seconds,
                 on_progress=progress,
                 kafka=settings.kafka,
