@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -192,6 +193,22 @@ def the_testing_aid() -> None:
     use(reason, len(events), [event["sequence"] for event in events[1:]])
 
 
+def on_failure(failure: lai.Failure) -> None:
+    """Take what the worker does not see."""
+    reason: str = failure.reason
+    dropped: int = failure.dropped
+    use(reason, dropped)
+
+
+def settings_of_delivery() -> None:
+    """What becomes of events that cannot be sent."""
+    lai.configure(on_full="block", block_seconds=0.5, on_failure=on_failure)
+    lai.Configuration(on_full="spool", spool_directory=Path("/spool"), spool_megabytes=8)
+    lai.Configuration(flush_on_sigterm=True, disabled=True, on_failure=on_failure)
+    lai.Configuration(on_full="wait")  # type: ignore[arg-type]
+    lai.Configuration(on_failure=len)  # type: ignore[arg-type]
+
+
 def settings() -> lai.Configuration:
     """A value to look at and to build on."""
     configuration = lai.Configuration(topic="t")
@@ -202,5 +219,7 @@ def accounts() -> lai.Stats:
     """What became of the events."""
     stats = lai.stats()
     balance: int = stats.delivered + stats.spooled + stats.dropped + stats.in_flight
-    use(balance == stats.accepted, stats.texts_cut + stats.texts_repaired)
+    adopted: int = stats.adopted_waiting + stats.adopted_delivered
+    use(balance == stats.accepted, stats.texts_cut + stats.texts_repaired, stats.coalesced)
+    use(adopted)
     return stats
