@@ -67,7 +67,7 @@ class Claim:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether a process has locked the file, without making it or keeping others out.
+    """Say whether a process has locked the file; makes nothing, keeps others out for a moment.
 
     Raises:
         OSError: when it cannot be opened.
