@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
@@ -115,9 +115,7 @@ class Client:
         Returns:
             False when the time ran out, something is spooled, or was dropped since the last flush.
         """
-        with self._lock:
-            marks = [(each, each.accepted) for each in self._publishing if each.client is self]
-        settled = self._wait_for(marks, timeout_seconds)
+        settled = self._wait_for(self._publishing, timeout_seconds)
         with self._lock:
             dropped, before = self.stats().dropped, self._dropped_at_flush
             self._dropped_at_flush = dropped
@@ -126,7 +124,7 @@ class Client:
     def flush_session(self, session: Session, timeout_seconds: float) -> None:
         """Wait until what was accepted of ``session`` so far is delivered or dropped."""
         if session.inbox is self.inbox:
-            self._wait_for([(session, session.accepted)], timeout_seconds)
+            self._wait_for([session], timeout_seconds)
 
     def stats(self) -> Stats:
         """Read the books at one moment."""
@@ -215,23 +213,13 @@ class Client:
         session = self._known.get(key.decode())
         return session if session is not None and session.inbox is self.inbox else None
 
-    def _wait_for(self, marks: list[tuple[Session, int]], timeout_seconds: float) -> bool:
-        since: list[int] = []
-
-        def reached() -> bool:
-            while marks and marks[-1][0].settled >= marks[-1][1]:
-                marks.pop()
-            if marks:
-                return False
-            # Reports are seen before the books have them: those of the round under way, too.
-            since.append(self.inbox.rounds)
-            return since[0] != since[-1] or self.sender is None or self.sender.has_counted()
-
+    def _wait_for(self, sessions: Iterable[Session], timeout_seconds: float) -> bool:
+        settlement = _Settlement(self, sessions)
         if self._thread is not None:
-            return self.inbox.wait_for(reached, timeout_seconds)
+            return self.inbox.wait_for(settlement.is_reached, timeout_seconds)
         ends = time.monotonic() + timeout_seconds
         self.turn()
-        while not reached():
+        while not settlement.is_reached():
             if time.monotonic() >= ends:
                 return False
             time.sleep(_TURN_SECONDS)
@@ -270,6 +258,38 @@ class Client:
             timeout_seconds,
             ", ".join(parts),
         )
+
+
+class _Settlement:
+    """Knows when what was put until now is settled, of some sessions."""
+
+    def __init__(self, client: Client, sessions: Iterable[Session]) -> None:
+        self._inbox = client.inbox
+        self._sender = client.sender
+        self._sessions = sessions
+        self._last = client.inbox.put_so_far
+        self._marks: list[tuple[Session, int]] | None = None
+        self._seen_in_round: int | None = None
+
+    def is_reached(self) -> bool:
+        """Say whether it is taken, reported on, and in the books."""
+        inbox = self._inbox
+        if self._marks is None:
+            if inbox.taken_so_far < self._last:
+                return False
+            self._marks = [(each, each.accepted) for each in self._sessions if each.inbox is inbox]
+        marks = self._marks
+        while marks and marks[-1][0].settled >= marks[-1][1]:
+            marks.pop()
+        return not marks and self._is_counted()
+
+    def _is_counted(self) -> bool:
+        """Reports are seen before the books have them: wait for the round under way, too."""
+        if self._seen_in_round is None:
+            self._seen_in_round = self._inbox.rounds
+        if self._seen_in_round != self._inbox.rounds:
+            return True
+        return self._sender is None or self._sender.has_counted()
 
 
 def _started(sender: Sender) -> threading.Thread | None:

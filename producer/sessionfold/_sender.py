@@ -49,16 +49,18 @@ _NOTHING = Settled()
 class Flight:
     """One event that the publisher has, and the taker of its report."""
 
-    __slots__ = ("bytes", "calls", "sender", "sequence", "session")
+    __slots__ = ("bytes", "calls", "lost", "sender", "sequence", "session")
 
     def __init__(
-        self, sender: Sender, session: Session, sequence: int, calls: int, size: int
+        self, sender: Sender, session: Session, sequence: int, calls: int, size: int, lost: int
     ) -> None:
         self.sender = sender
         self.session = session
         self.sequence = sequence
         self.calls = calls
         self.bytes = size
+        self.lost = lost
+        """The losses that it tells of."""
 
     def settled(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
         """Take the delivery report."""
@@ -142,11 +144,13 @@ class Sender:
         self._publisher.close()
         self._count_landed()
         self._spool_failed()
-        while not self.inbox.is_empty:
+        while not self.inbox.finish():
             self._send_some(closing=True)
         if self._backlog is not None:
             for session, entry, size in self._backlog.close(self.round):
-                self._drop(session, entry.value, entry.calls, size, _ENDED)
+                _, event = decode(entry.value, key=session.key)
+                lost = event["lost_before"]
+                self._drop(Flight(self, session, entry.sequence, entry.calls, size, lost), _ENDED)
         self._tell_at = 0.0
         self._settle()
 
@@ -170,7 +174,7 @@ class Sender:
         self._handed_bytes -= flight.bytes
         value = record.value() or b""
         if self._backlog is None or self._publisher.is_refusal(error):
-            self._drop(flight.session, value, flight.calls, flight.bytes, str(error))
+            self._drop(flight, str(error))
         else:
             self._failed.append((flight, value))
 
@@ -196,7 +200,7 @@ class Sender:
             self._sequence = sequence + 1
             lost = self.client.take_lost(session) if session.lost else 0
             value = self._encoded(session, occurred_at, sequence, lost, fields)
-            self._place(Flight(self, session, sequence, calls, size), value, fields, closing)
+            self._place(Flight(self, session, sequence, calls, size, lost), value, fields, closing)
         if skipped:
             # They were dropped while these waited; the gap in the numbers is for audits.
             self._sequence += skipped
@@ -240,13 +244,13 @@ class Sender:
                 self._spool(backlog, flight, value)
                 return
         if closing:
-            self._drop(session, value, flight.calls, flight.bytes, _ENDED)
+            self._drop(flight, _ENDED)
             return
         try:
             self._publisher.publish(session.key, value, flight.settled)
         except NotTakenError as error:
             if backlog is None or error.final:
-                self._drop(session, value, flight.calls, flight.bytes, str(error))
+                self._drop(flight, str(error))
                 return
             self._spooling = True
             self._spool(backlog, flight, value)
@@ -272,7 +276,7 @@ class Sender:
             entry = Entry(flight.sequence, flight.calls, session.key, value)
             backlog.put(session, entry, flight.bytes)
         else:
-            self._drop(session, value, flight.calls, flight.bytes, SPOOL_IS_FULL)
+            self._drop(flight, SPOOL_IS_FULL)
 
     def _spool_failed(self) -> None:
         """Spool what was not delivered, once no event of it can still be on its way.
@@ -285,19 +289,18 @@ class Sender:
             assert self._backlog is not None  # noqa: S101 - else it was dropped at once
             current = _still_current(flight, value)
             if current is None:
-                self._drop(flight.session, value, flight.calls, flight.bytes, _OVERTAKEN)
+                self._drop(flight, _OVERTAKEN)
             else:
                 self._spool(self._backlog, flight, current)
 
-    def _drop(self, session: Session, value: bytes, calls: int, size: int, reason: str) -> None:
-        _, event = decode(value, key=session.key)
-        self.client.add_lost(session, calls + event["lost_before"])
-        session.settled += calls
+    def _drop(self, flight: Flight, reason: str) -> None:
+        self.client.add_lost(flight.session, flight.calls + flight.lost)
+        flight.session.settled += flight.calls
         settled = self.round
-        settled.dropped += calls
+        settled.dropped += flight.calls
         settled.events += 1
-        settled.bytes += size
-        self._note_dropped(calls, reason)
+        settled.bytes += flight.bytes
+        self._note_dropped(flight.calls, reason)
 
     def _note_dropped(self, calls: int, reason: str) -> None:
         self._dropped_untold += calls

@@ -136,7 +136,7 @@ def resolve(open_sessions: Mapping[str, Session]) -> Session | str:
 def nest(session: Session) -> None:
     """Make ``session`` current here; when it ends, what is current now is current again."""
     outer = _nearest_open(current_session_id.get())
-    if session.accepted:
+    if session.inbox is not None:
         outer = _without(session, outer)
     _set(session, outer)
 

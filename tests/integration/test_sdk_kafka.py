@@ -154,7 +154,7 @@ def test_a_dead_broker_is_never_seen_by_the_worker() -> None:
         "assert not lai.flush(0.1)\n"
         "assert lai.stats() == lai.Stats(accepted=1002, in_flight=1002), lai.stats()\n"
         "lai.shutdown()\n"
-        "assert lai.stats() == lai.Stats(accepted=1002, dropped=1002), lai.stats()\n",
+        "assert lai.stats() == lai.Stats(accepted=1002, spooled=1002), lai.stats()\n",
         bootstrap_servers=NOWHERE,
         end_timeout_seconds="0.2",
         exit_timeout_seconds="0.2",
@@ -177,7 +177,7 @@ def test_a_dead_broker_does_not_flood_the_log_of_those_who_look() -> None:
     assert 1 <= sum(line.startswith("ERROR:sessionfold.kafka:") for line in lines) <= 5
     assert lines[-1] == (
         "WARNING:sessionfold:2 of 2 updates were not delivered by the end "
-        "(after at most 0.1 s): 2 were dropped"
+        "(after at most 0.1 s): 2 are spooled"
     )
 
 
@@ -202,7 +202,10 @@ def test_what_was_given_up_is_told_by_the_next_event(own_broker: KafkaBroker) ->
     """The broker is away for longer than an event may wait; no update is unaccounted for."""
     create_topic(own_broker, "t", partitions=1)
     lai.configure(
-        bootstrap_servers=own_broker.bootstrap_servers, topic="t", delivery_timeout_seconds=1
+        bootstrap_servers=own_broker.bootstrap_servers,
+        topic="t",
+        delivery_timeout_seconds=1,
+        on_full="drop",
     )
     lai.init(session_id="a")
     update_until_delivered()
