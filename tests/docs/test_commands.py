@@ -13,7 +13,7 @@ from tests.docs import commands, markdown
 
 _FILES = markdown.files()
 _SHELL = ("sh", "bash", "console", "shell")
-_OTHERS = {"cat", "cd", "docker", "git", "pip", "python"}
+_OTHERS = {"cat", "cd", "docker", "git", "gunicorn", "pip", "python", "uvicorn"}
 """Programs of others, whose options are not ours to check."""
 
 _TARGETS = set(re.findall(r"^([a-z]+):", (markdown.ROOT / "Makefile").read_text(), re.MULTILINE))
