@@ -217,8 +217,12 @@ class Backlog:
         """Save the events of a file that was deleted under us, into a new one."""
         moved = self._line(behind)
         line.journal.rewind()
-        while entries := line.journal.read(1_000, 1 << 20):
-            moved.journal.append(entries)
+        try:
+            while entries := line.journal.read(1_000, 1 << 20):
+                moved.journal.append(entries)
+        except JournalError:
+            self._end(moved)
+            raise
         self._spool.release(line.journal)
         return moved
 

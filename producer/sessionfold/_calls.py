@@ -41,10 +41,7 @@ def configure(**settings: Any) -> None:  # noqa: ANN401 - see Configuration
     Raises:
         ConfigurationError: when a setting cannot work, or the client is already in use.
     """
-    from ._client import Client
-    from ._config import load
-
-    _process.configure(lambda: Client(load(**settings)))
+    _process.configure(lambda: _process.made(**settings))
 
 
 def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written against

@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sessionfold_schemas import decode
+
 from ._journal import JournalError
 from ._publisher import NotTakenError
 
@@ -26,7 +28,7 @@ _BACKOFF_SECONDS = 1.0
 class Resent:
     """One entry that the publisher has, and the taker of its report."""
 
-    __slots__ = ("calls", "is_delivered", "line", "sequence", "session")
+    __slots__ = ("calls", "is_delivered", "line", "sequence", "session", "value")
 
     def __init__(self, line: Line, entry: Entry, session: Session | None) -> None:
         self.line = line
@@ -34,14 +36,25 @@ class Resent:
         self.calls = entry.calls
         self.session = session
         self.is_delivered: bool | None = None
+        self.value: bytes | None = None
+        """What was refused."""
 
-    def settled(self, error: DeliveryError | None, _: DeliveredRecord) -> None:
+    def settled(self, error: DeliveryError | None, record: DeliveredRecord) -> None:
         """Take the delivery report."""
-        if error is None or self.line.publisher.is_refusal(error):
-            self.is_delivered = error is None
+        line = self.line
+        if error is None:
+            self.is_delivered = True
+        elif not line.publisher.is_refusal(error):
+            line.fail()
+        elif line.is_careful:
+            self.refused(record.value())
         else:
-            self.line.fail()
-        self.line.reports += 1
+            line.be_careful()
+        line.reports += 1
+
+    def refused(self, value: bytes | None) -> None:
+        """Take it that the event can never be taken."""
+        self.is_delivered, self.value = False, value
 
 
 class Line:
@@ -50,6 +63,9 @@ class Line:
     Only a prefix is ever marked as delivered. When an entry is not delivered, everything behind the
     mark is published again: the fold is right after any repeated *suffix* of a session, and could
     be wrong after an old event alone.
+
+    A broker refuses a request as a whole, for one event in it or for its size. So after a refusal
+    the same events are published one by one, and only what is refused alone is given up.
     """
 
     def __init__(
@@ -71,6 +87,12 @@ class Line:
         self._published = 0
         self._has_failed = False
         self._not_before = 0.0
+        self._careful_through = -1
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether one event is published at a time."""
+        return self._careful_through >= 0
 
     @property
     def is_empty(self) -> bool:
@@ -82,6 +104,11 @@ class Line:
         self._has_failed = True
         self._not_before = time.monotonic() + _BACKOFF_SECONDS
 
+    def be_careful(self) -> None:
+        """Begin again behind the mark, with one event at a time as far as this time."""
+        self._has_failed = True
+        self._careful_through = self._under_way[-1].sequence
+
     def advance(self, settled: Settled) -> bool:
         """Mark what was delivered and publish what may follow; return whether anything was done."""
         marked = self._mark_delivered(settled)
@@ -91,7 +118,7 @@ class Line:
             return marked
         if time.monotonic() < self._not_before:
             return marked
-        return self._publish_more() or marked
+        return self._publish_more(settled) or marked
 
     def restart(self, publisher: Publisher) -> None:
         """Go on with another publisher; the one before has reported on everything."""
@@ -112,6 +139,8 @@ class Line:
             last = waiting.popleft()
             self._count(last, settled)
         if last is not None:
+            if last.sequence >= self._careful_through:
+                self._careful_through = -1
             # A mark that cannot be written costs a repetition at most.
             with suppress(JournalError):
                 self.journal.mark(last.sequence)
@@ -122,18 +151,23 @@ class Line:
             settled.adopted_waiting -= resent.calls
             settled.adopted_delivered += resent.calls if resent.is_delivered else 0
             return
+        session = resent.session
         if resent.is_delivered:
             settled.unspooled += resent.calls
         else:
             settled.lost_on_disk += resent.calls
-        if resent.session is not None:
-            resent.session.settled += resent.calls
+            if session is not None and resent.value is not None:
+                _, event = decode(resent.value, key=session.key)
+                session.client.add_lost(session, resent.calls + event["lost_before"])
+        if session is not None:
+            session.settled += resent.calls
 
-    def _publish_more(self) -> bool:
-        room = _MOST_UNDER_WAY - len(self._under_way)
-        if room < _MOST_UNDER_WAY // 4:
+    def _publish_more(self, settled: Settled) -> bool:
+        most = 1 if self.is_careful else _MOST_UNDER_WAY
+        room = most - len(self._under_way)
+        if room <= most // 4:
             return False
-        entries = self.journal.read(room, _MOST_BYTES)
+        entries = self._read(room, settled)
         for entry in entries:
             resent = Resent(self, entry, None if self.adopted else self._session(entry.key))
             self._under_way.append(resent)
@@ -141,9 +175,24 @@ class Line:
                 self.publisher.publish(entry.key, entry.value, resent.settled)
             except NotTakenError as error:
                 if error.final:
-                    resent.is_delivered = False
+                    resent.refused(entry.value)
                     continue
                 self.fail()
                 break
             self._published += 1
         return bool(entries)
+
+    def _read(self, most: int, settled: Settled) -> list[Entry]:
+        """Read the next entries, and count those that turn out to be damaged as lost."""
+        lost_before = self.journal.lost_calls
+        try:
+            return self.journal.read(most, _MOST_BYTES)
+        except JournalError:
+            self._not_before = time.monotonic() + _BACKOFF_SECONDS
+            return []
+        finally:
+            lost = self.journal.lost_calls - lost_before
+            if self.adopted:
+                settled.adopted_waiting -= lost
+            else:
+                settled.lost_on_disk += lost

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ClosedError, ConfigurationError
 
@@ -29,6 +29,8 @@ existing: Client | None = None
 
 _closed: Client | None = None
 _parents: list[Client] = []
+_forking: list[bool] = []
+_FORK_SECONDS = 5.0
 
 
 def client() -> Client:
@@ -130,16 +132,17 @@ def _make_client() -> Client:
         if _closed is not None:
             raise ClosedError
         if existing is None:
-            configure(_from_parent if _parents else _from_environment)
+            configure(_from_parent if _parents else made)
         assert existing is not None  # noqa: S101 - configure() has just made it
         return existing
 
 
-def _from_environment() -> Client:
+def made(**settings: Any) -> Client:  # noqa: ANN401 - see Configuration
+    """Return a new client with these settings; those that are not given are the environment's."""
     from ._client import Client
     from ._config import load
 
-    return Client(load())
+    return Client(load(**settings))
 
 
 def _from_parent() -> Client:
@@ -186,7 +189,9 @@ def _flush_on_sigterm() -> None:
 @cache
 def _follow_forks() -> None:
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_release, after_in_child=_after_fork
+        )
 
 
 @cache
@@ -224,6 +229,20 @@ def _at_exit() -> None:
         logger.warning("not waited for: %d events without a report", ending.stats().in_flight)
 
 
+def _before_fork() -> None:
+    """Let a client that another thread is making be made.
+
+    It imports what is needed then, and a child that was forked meanwhile would wait for ever for
+    the import locks of a thread that it does not have. With a bound: a fork is never stopped.
+    """
+    _forking.append(_lock.acquire(timeout=_FORK_SECONDS))
+
+
+def _release() -> None:
+    if _forking.pop():
+        _lock.release()
+
+
 def _after_fork() -> None:
     """Leave the parent's client alone: its thread and connections are not in this process.
 
@@ -232,6 +251,7 @@ def _after_fork() -> None:
     """
     global existing, _lock
     _lock = threading.RLock()
+    _forking.clear()
     parent, existing = existing, None
     if parent is not None:
         parent.abandon()

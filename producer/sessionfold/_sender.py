@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sessionfold_schemas import decode, encode, encoder, text_bytes
 
 from ._inbox import Inbox, Settled
+from ._journal import Entry
 from ._publisher import QUEUE_IS_FULL, NotTakenError
 from ._stats import Failure
 
@@ -41,6 +42,7 @@ _TELL_SECONDS = 1.0
 _DROPPING = "updates are dropped, counted in stats() and lost_before"
 _ENDED = "the process ended before they were delivered"
 _OVERTAKEN = "not delivered in time, and newer values of the session were"
+_REFUSED = "the broker refuses it, or what was spooled of it is damaged"
 SPOOL_IS_FULL = "the spool is full"
 
 _NOTHING = Settled()
@@ -173,7 +175,7 @@ class Sender:
         self._handed -= 1
         self._handed_bytes -= flight.bytes
         value = record.value() or b""
-        if self._backlog is None or self._publisher.is_refusal(error):
+        if self._backlog is None:
             self._drop(flight, str(error))
         else:
             self._failed.append((flight, value))
@@ -271,8 +273,6 @@ class Sender:
         if not session.is_placed:
             self._is_held(backlog, session)
         if backlog.can_take():
-            from ._journal import Entry
-
             entry = Entry(flight.sequence, flight.calls, session.key, value)
             backlog.put(session, entry, flight.bytes)
         else:
@@ -323,7 +323,10 @@ class Sender:
             return False
         backlog.write(self.round)
         is_clear = not self._handed and not self._failed
-        return backlog.advance(self.round, is_clear=is_clear)
+        moved = backlog.advance(self.round, is_clear=is_clear)
+        if self.round.lost_on_disk:
+            self._note_dropped(self.round.lost_on_disk, _REFUSED)
+        return moved
 
     def _settle(self) -> None:
         settled = self.round
