@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import sessionfold as lai
+from benchmarks.child import ask
 from benchmarks.sdk_sides import FLUSH_SECONDS, Place
-
-_ROOT = Path(__file__).parents[1]
 
 STAGES = 8
 SETTLED_STAGE = 2
@@ -64,13 +63,7 @@ def run(uptime: Uptime, environment: dict[str, str]) -> Growth:
     Raises:
         RuntimeError: when it fails; its standard error has been passed on.
     """
-    command = [sys.executable, "-m", "benchmarks.sdk_growth", json.dumps(asdict(uptime))]
-    ended = subprocess.run(
-        command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if ended.returncode != 0:
-        raise RuntimeError(f"the long life ended with exit code {ended.returncode}")
-    return Growth(**json.loads(ended.stdout.splitlines()[-1]))
+    return Growth(**ask("benchmarks.sdk_growth", asdict(uptime), environment))
 
 
 def main() -> None:

@@ -7,13 +7,12 @@ meets another's threads, caches or garbage, and the processor time is the side's
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
+from benchmarks.child import ask
 from benchmarks.peers.clients import DogStatsd, PostHog, Segment
 from benchmarks.sdk_sides import (
     CALLBACK,
@@ -32,7 +31,6 @@ from benchmarks.sdk_sides import (
 )
 from benchmarks.sdk_timing import Distribution, Pace, Times, repeated, timed
 
-_ROOT = Path(__file__).parents[1]
 _WARM_UP = 10
 
 SIDES: dict[str, Callable[[Place], Side]] = {
@@ -80,13 +78,7 @@ def run(turn: Turn, environment: dict[str, str]) -> Outcome:
     Raises:
         RuntimeError: when it fails; its standard error has been passed on.
     """
-    command = [sys.executable, "-m", "benchmarks.sdk_turns", json.dumps(asdict(turn))]
-    ended = subprocess.run(
-        command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if ended.returncode != 0:
-        raise RuntimeError(f"the turn of {turn.side} ended with exit code {ended.returncode}")
-    told = json.loads(ended.stdout.splitlines()[-1])
+    told = ask("benchmarks.sdk_turns", asdict(turn), environment)
     times, sent = told.pop("times"), Sent(**told.pop("sent"))
     return Outcome(times=Distribution(**times) if times else None, sent=sent, **told)
 
