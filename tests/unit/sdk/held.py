@@ -127,3 +127,5 @@ def held(*, threaded: bool = False, **settings: Any) -> Iterator[HeldPublisher]:
     publisher.turn = client.turn
     with untouched(), _process.replaced(client):
         yield publisher
+    if threaded:
+        client.close(0)
