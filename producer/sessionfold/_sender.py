@@ -212,10 +212,11 @@ class Sender:
     def _encoded(
         self, session: Session, occurred_at: int, sequence: int, lost: int, fields: dict[str, Any]
     ) -> bytes:
-        values = fields.values()
-        try:
-            if any("\0" in value for value in values if value.__class__ is str):
+        for value in fields.values():
+            if value.__class__ is str and "\0" in value:
                 self.client.values.repair(fields)
+                break
+        try:
             return encoder(*fields)(
                 session.prefix, occurred_at, self._producer_bytes, sequence, lost, fields
             )
