@@ -94,14 +94,14 @@ class Running:
         """Order it to end."""
         self._end_at = time.monotonic()
         self.tell("end")
-        if self.kind.ended_by is not None and not self.kind.child_ends_first:
+        if self.kind.ended_by is not None and not self._server_waits:
             self._process.send_signal(self.kind.ended_by)
 
     def has_ended(self) -> bool:
-        """Say whether it has ended; stop the server of a child that has."""
+        """Say whether it has ended; once a child that ends first has, its server is killed."""
         if self._server_waits and not _exists(int((self.folder / "pid.child").read_text())):
             self._server_waits = False
-            self._process.send_signal(self.kind.ended_by or signal.SIGTERM)
+            os.killpg(self._process.pid, signal.SIGKILL)
         if self._process.poll() is None:
             return False
         self.seconds = self.seconds or time.monotonic() - self._end_at
@@ -126,7 +126,7 @@ class Running:
         return Outcome(
             kind=self.kind,
             state=state,
-            exit_code=None if self.left_behind and code == -signal.SIGKILL else code,
+            exit_code=code if self.seconds else None,
             printed=self.words("stdout"),
             stderr=self.words("stderr"),
             seconds=self.seconds,

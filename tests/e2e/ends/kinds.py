@@ -45,7 +45,10 @@ class Kind:
     leaves_open: frozenset[str] = frozenset()
     """Further roles whose sessions nobody ends."""
     child_ends_first: bool = False
-    """Whether the harness lets the child end before it stops the worker."""
+    """Whether it is the child's end that counts: its server is killed when the child has gone.
+
+    Celery's own may wait for ever when it is stopped while it forks the next child.
+    """
     needs: str | None = None
     """A setting of the SDK without which there is no such end."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -199,7 +202,12 @@ KINDS: tuple[Kind, ...] = (
     _of_server("gunicorn", "worker of gunicorn, graceful stop"),
     _of_server("gunicorn_preload", "worker of gunicorn with `--preload`, the same", roles=BOTH),
     _of_server("celery", "child of Celery, graceful stop"),
-    _of_server("celery_one_task", "child of Celery, `max-tasks-per-child`", child_ends_first=True),
+    _of_server(
+        "celery_one_task",
+        "child of Celery, `max-tasks-per-child`",
+        exit_code=-signal.SIGKILL,
+        child_ends_first=True,
+    ),
     _of_server(
         "uvicorn",
         "uvicorn, SIGTERM, `shutdown()` in its lifespan",

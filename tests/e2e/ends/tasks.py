@@ -29,7 +29,7 @@ def work() -> None:
     """Do a worker's whole work; where the child ends behind it, wait for the end."""
     worker = Worker("child")
     worker.run()
-    if os.environ["ENDS_KIND"] == "celery_one_task":
+    if os.environ["ENDS_CELL"] == "celery_one_task":
         worker.wait("end")
 
 
