@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ._inbox import Settled
@@ -21,96 +20,86 @@ _POLL_SECONDS = 0.05
 class Delivery:
     """Publishes journals of others. One thread; :meth:`close` it.
 
-    A broker refuses a request as a whole, for one event that is too large; so what was refused is
-    published again with a request for each, before it is given up.
-
     Args:
-        make_publisher: makes what takes the events; True for one request an event.
+        make_publisher: makes what takes the events, when there are any.
         timeout_seconds: for how long there may be no acknowledgement.
         on_progress: called often with the updates that are delivered.
     """
 
     def __init__(
         self,
-        make_publisher: Callable[[bool], Publisher],
+        make_publisher: Callable[[], Publisher],
         timeout_seconds: float,
         on_progress: Callable[[int], None],
     ) -> None:
-        self.settled = Settled()
         self.problem = ""
         """Why there is no sense in going on, as a clause; empty while there is."""
-        self.refusal = ""
-        """Why the broker refused an event for good, the last time."""
+        self._settled = Settled()
+        self._lost = 0
         self._make_publisher = make_publisher
+        self._publisher: Watched | None = None
         self._timeout_seconds = timeout_seconds
         self._on_progress = on_progress
 
+    @property
+    def delivered(self) -> int:
+        """How many updates are delivered."""
+        return self._settled.adopted_delivered
+
+    @property
+    def refused(self) -> int:
+        """How many updates the broker has refused for good."""
+        return -self._settled.adopted_waiting - self.delivered - self._lost
+
+    @property
+    def refusal(self) -> str:
+        """Why it did, the last time."""
+        return self._publisher.refusal if self._publisher is not None else ""
+
     def deliver(self, journal: Journal) -> None:
-        """Publish what waits and mark what is delivered, until all is or there is a problem.
-
-        Raises:
-            JournalError: when the file cannot be read.
-        """
-        self._publish(journal, self._together)
-        if self._together.refusal:
-            self._publish(journal, self._one_by_one)
-
-    def close(self) -> None:
-        """Stop at once."""
-        for made in ("_together", "_one_by_one"):
-            if made in vars(self):
-                getattr(self, made).close()
-
-    @cached_property
-    def _together(self) -> Watched:
-        return Watched(self._make_publisher(False), takes_refusals=False)
-
-    @cached_property
-    def _one_by_one(self) -> Watched:
-        return Watched(self._make_publisher(True), takes_refusals=True)
-
-    def _publish(self, journal: Journal, publisher: Watched) -> None:
-        journal.rewind()
+        """Publish what waits and mark what is delivered, until all is or there is a problem."""
+        if self._publisher is None:
+            self._publisher = Watched(self._make_publisher())
+        publisher = self._publisher
         publisher.begin()
         line = Line(journal, publisher, lambda _: None, adopted=True)
         try:
-            while not (line.is_empty or self.problem or publisher.has_enough):
-                is_busy = line.advance(self.settled)
+            while not (line.is_empty or self.problem):
+                is_busy = line.advance(self._settled)
                 publisher.poll(_POLL_SECONDS, hurry=is_busy)
                 self.problem = publisher.problem(self._timeout_seconds)
-                self._on_progress(self.settled.adopted_delivered)
+                self._on_progress(self.delivered)
         finally:
             if not line.is_empty:
                 # Whatever ended this: what is delivered is marked, and nothing more is published.
                 publisher.close()
                 line.fail()
-                line.advance(self.settled)
-            self.refusal = publisher.refusal or self.refusal
+                line.advance(self._settled)
+            self._lost += journal.lost_calls
+
+    def close(self) -> None:
+        """Stop at once."""
+        if self._publisher is not None:
+            self._publisher.close()
 
 
 class Watched:
     """A publisher that knows when it was last of use, and why it is not."""
 
-    def __init__(self, publisher: Publisher, *, takes_refusals: bool) -> None:
+    def __init__(self, publisher: Publisher) -> None:
         self.refusal = ""
-        """Why an event was refused since :meth:`begin`."""
+        """Why an event was refused, the last time."""
         self._publisher = publisher
-        self._takes_refusals = takes_refusals
         self._settled_at = 0.0
         self._trouble = ""
         self.poll = publisher.poll
         self.close = publisher.close
         self.has_failed = publisher.has_failed
-
-    @property
-    def has_enough(self) -> bool:
-        """Whether an event was refused, and it is not known which of a request."""
-        return bool(self.refusal) and not self._takes_refusals
+        self.is_refusal = publisher.is_refusal
 
     def begin(self) -> None:
-        """Let the time run from now on, with no refusal so far."""
+        """Let the time run from now on: there was nothing to acknowledge until now."""
         self._settled_at = time.monotonic()
-        self.refusal = ""
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Queue one event; see :class:`~._publisher.Publisher`."""
@@ -126,10 +115,6 @@ class Watched:
                 self.refusal = str(error)
             raise
 
-    def is_refusal(self, error: DeliveryError) -> bool:
-        """Say whether ``error`` is about the event itself, and about it alone."""
-        return self._takes_refusals and self._publisher.is_refusal(error)
-
     def problem(self, timeout_seconds: float) -> str:
         """Return why there is no sense in going on, as a clause; empty while there is."""
         if self.has_failed():
@@ -140,7 +125,7 @@ class Watched:
         return f"the broker acknowledged nothing for {timeout_seconds:g} s{why}"
 
     def _note(self, error: DeliveryError | None) -> None:
-        if error is not None and not self._publisher.is_refusal(error):
+        if error is not None and not self.is_refusal(error):
             self._trouble = _sentence(error)
             return
         self._settled_at = time.monotonic()

@@ -91,14 +91,12 @@ class Sending:
 
     def sent(self, others: Iterable[Left] = ()) -> Sent:
         """Return what was done so far; ``others`` are left, too."""
-        settled = self._delivery.settled
-        delivered = settled.adopted_delivered
-        refused = -settled.adopted_waiting - delivered
+        delivery = self._delivery
         return Sent(
             files=self._files,
-            delivered=delivered,
-            refused=refused,
-            refusal=self._delivery.refusal if refused else "",
+            delivered=delivery.delivered,
+            refused=delivery.refused,
+            refusal=delivery.refusal if delivery.refused else "",
             damaged_bytes=self._damaged_bytes,
             left=tuple(sorted([*others, *self._left], key=lambda each: each.name)),
         )

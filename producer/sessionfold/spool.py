@@ -18,11 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from . import _files
 from ._claims import Claim, is_held
-from ._config import Configuration, load
+from ._config import load
 from ._journal import DAMAGED_SUFFIX, Journal, JournalError
 from ._publisher import KafkaPublisher
 from ._spool_delivery import Delivery
@@ -164,7 +162,7 @@ def send(
         if on_progress is not None:
             on_progress(delivered, total)
 
-    delivery = Delivery(partial(_publisher, configuration), timeout_seconds, tell)
+    delivery = Delivery(partial(KafkaPublisher, configuration), timeout_seconds, tell)
     sending = Sending(found.directory, destination, waiting, delivery)
     sending.run()
     return sending.sent(_not_to_be_sent(found, destination.name() + "-"))
@@ -265,12 +263,6 @@ def _unreadable(directory: Path, names: list[str]) -> Iterator[Left]:
             continue
         except OSError as error:
             yield Left(name=name, reason=str(unavailable(directory / name, error)))
-
-
-def _publisher(configuration: Configuration, one_by_one: bool) -> KafkaPublisher:
-    kafka = {"batch.num.messages": SecretStr("1")} if one_by_one else {}
-    update = {"kafka": {**configuration.kafka, **kafka}}
-    return KafkaPublisher(configuration.model_copy(update=update))
 
 
 def _not_to_be_sent(found: Status, prefix: str) -> Iterator[Left]:
