@@ -24,11 +24,16 @@ def _asked() -> dict[str, list[str]]:
     groups = project["dependency-groups"]
     build = [*groups["build"], *project["build-system"]["requires"]]
     dev = [requirement for requirement in groups["dev"] if isinstance(requirement, str)]
-    return {"run.txt": run, "build.txt": build, "dev.txt": [*run, *build, *dev]}
+    return {
+        "run.txt": run,
+        "build.txt": build,
+        "dev.txt": [*run, *build, *dev],
+        "peers.txt": groups["peers"],
+    }
 
 
 @pytest.mark.parametrize("python", _PYTHONS)
-@pytest.mark.parametrize("file", ["run.txt", "build.txt", "dev.txt"])
+@pytest.mark.parametrize("file", ["run.txt", "build.txt", "dev.txt", "peers.txt"])
 def test_every_requirement_is_pinned_once_for_every_python(file: str, python: str) -> None:
     """A requirement that pyproject.toml gains or raises is pinned again with `make pins`."""
     for line in _asked()[file]:
@@ -40,7 +45,7 @@ def test_every_requirement_is_pinned_once_for_every_python(file: str, python: st
         assert asked.specifier.contains(version.version), f"{found[0]} is not {asked}"
 
 
-@pytest.mark.parametrize("file", ["run.txt", "build.txt", "dev.txt"])
+@pytest.mark.parametrize("file", ["run.txt", "build.txt", "dev.txt", "peers.txt"])
 def test_pins_have_hashes_and_name_no_host(file: str) -> None:
     """Whoever serves the files, they are the same files."""
     text = (_ROOT / "requirements" / file).read_text()
