@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 import sessionfold as lai
-from sessionfold import testing
+from sessionfold import _process, testing
+from sessionfold._client import Client
+from sessionfold._config import load
 from sessionfold.testing import Events
 
 Operation = Callable[[], object]
@@ -163,3 +165,31 @@ def test_ctrl_c_within_a_call(waiting: int) -> None:
             assert events[len(before)]["task"] == "within", place
             balance()
     raise AssertionError("the operation has no end")
+
+
+class SilentPublisher(testing.MemoryPublisher):
+    """Takes everything and reports nothing, as a client without a broker."""
+
+    def poll(self, timeout_seconds: float, *, hurry: bool = False) -> None:
+        """Report nothing."""
+
+
+@pytest.mark.xfail(strict=True, reason="threading.Condition loses its lock")
+def test_ctrl_c_within_a_wait() -> None:
+    """It goes on to the caller as what it is, and leaves no trace."""
+    client = Client(load({}, on_full="drop"), lambda _: SilentPublisher())
+    with _process.replaced(client):
+        try:
+            report()
+            for place in range(MOST_PLACES):
+                broken_into = BreakIn(place, interrupt)
+                try:
+                    broken_into.run(lambda: lai.flush(0.001))
+                except KeyboardInterrupt:
+                    assert client.inbox.waiters == 0, place
+                else:
+                    assert broken_into.left >= 0, f"swallowed at place {place}"
+                    assert place > 20
+                    return
+        finally:
+            lai.shutdown(0)
