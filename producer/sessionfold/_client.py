@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
+from sessionfold_schemas import decode, encode
+
 from ._inbox import Inbox
 from ._publisher import KafkaPublisher, Publisher
 from ._sender import Sender
@@ -34,6 +36,18 @@ _FINISH_SECONDS = 5.0
 """How long stopping may take, after the time to deliver is over."""
 
 _TURN_SECONDS = 0.002
+
+
+def load_contract() -> None:
+    """Load what the first event would load: the contract, its encoder, and the strict decoder."""
+    session = Session("loading")
+    value = encode(
+        {
+            "session_id": session.id, "occurred_at": 0, "producer_id": "", "sequence": 0,
+            "lost_before": 0, "task": "",
+        }
+    )  # fmt: skip
+    decode(value, key=session.key)
 
 
 class Client:
@@ -179,7 +193,8 @@ class Client:
             return
         try:
             callback(failure)
-        except Exception:
+        # Also SystemExit, which would end the thread that everything waits for.
+        except BaseException:
             if not self._callback_failed:
                 self._callback_failed = True
                 logger.exception("the on_failure callback has failed")

@@ -105,7 +105,8 @@ def _texts(settings: object) -> dict[str, Any]:
         return {}
     if not isinstance(settings, Mapping):
         raise ConfigurationError("the setting kafka is not usable: a mapping of names is needed")
-    for name, value in settings.items():
+    items = list(settings.items())
+    for name, value in items:
         for text in (name, value):
             if isinstance(text, str) and not _fits_c(text):
                 raise ConfigurationError(
@@ -113,7 +114,7 @@ def _texts(settings: object) -> dict[str, Any]:
                 )
     return {
         name: str(value).lower() if isinstance(value, bool | int | float) else value
-        for name, value in settings.items()
+        for name, value in items
     }
 
 

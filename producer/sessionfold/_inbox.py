@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from ._stats import Stats
@@ -69,7 +69,6 @@ class Inbox:
 
     def __init__(self, configuration: Configuration, accept: Callable[[Session], None]) -> None:
         self.lock = threading.RLock()
-        self._changed = threading.Condition(self.lock)
         self._accept = accept
         self._updates: deque[Update] = deque()
         self._append = self._updates.append
@@ -98,7 +97,8 @@ class Inbox:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._taken = 0
-        self.waiters = 0
+        # One plain lock for each wait; a set, since nothing can come between its single steps.
+        self._waits: set[threading.Lock] = set()
         self.rounds = 0
         """How many rounds of the sender are in the books."""
 
@@ -181,7 +181,7 @@ class Inbox:
             self._adopted_waiting += settled.adopted_waiting
             self._adopted_delivered += settled.adopted_delivered
             self.rounds += 1
-            self._changed.notify_all()
+        self._tell_waiters()
 
     def stats(self, texts_cut: int, texts_repaired: int) -> Stats:
         """Read the books at one moment."""
@@ -204,8 +204,9 @@ class Inbox:
         """Accept nothing more; return whether it did until now."""
         with self.lock:
             was_open, self._closed = not self._closed, True
-            self._changed.notify_all()
-            return was_open
+        self._tell_waiters()
+        self._awaken()
+        return was_open
 
     def finish(self) -> bool:
         """After :meth:`close`: say that nothing more is taken, if nothing lies here."""
@@ -215,22 +216,34 @@ class Inbox:
 
     def wait_for(self, reached: Callable[[], bool], timeout_seconds: float) -> bool:
         """Wait until ``reached`` holds after some round; return whether it does."""
-        with self.lock:
-            self.waiters += 1
+        told = threading.Lock()
+        told.acquire()
+        ends = monotonic() + timeout_seconds
+        try:
+            self._waits.add(told)
             self._awaken()
-            try:
-                return self._changed.wait_for(reached, timeout_seconds)
-            finally:
-                self.waiters -= 1
+            while not reached():
+                left = ends - monotonic()
+                if left <= 0:
+                    return False
+                told.acquire(timeout=left)
+            return True
+        finally:
+            self._waits.discard(told)
 
     def sleep(self, seconds: float, *, lightly: bool) -> None:
         """Let the sender's thread sleep; ``lightly`` until an update comes, else until called."""
         # A call that came while nobody slept is forgotten; what it was for is looked at below.
         self._wake.acquire(blocking=False)
         self._asleep = lightly
-        if not (self.waiters or self._closed or (lightly and self._updates)):
+        if not (self._waits or self._closed or (lightly and self._updates)):
             self._wake.acquire(timeout=seconds)
         self._asleep = False
+
+    @property
+    def waiters(self) -> int:
+        """How many calls wait for something to be settled."""
+        return len(self._waits)
 
     @property
     def put_so_far(self) -> int:
@@ -262,20 +275,48 @@ class Inbox:
         self._room = self._crowded - self._held
         self._bytes_limit = self._taken_bytes + self._crowded_bytes - self._held_bytes
 
+    def _tell_waiters(self) -> None:
+        for told in list(self._waits):
+            with suppress(RuntimeError):  # it was told already
+                told.release()
+
     def _put_carefully(self, update: Update, urgent: bool) -> None:
         """Put the first update of a session, or one for which there may be no room."""
+        if self._found_a_place(update, urgent):
+            return
+        ends = monotonic() + self._block_seconds
+        while (left := ends - monotonic()) > 0:
+            self.wait_for(lambda: self._closed or self._has_room(urgent), left)
+            if self._found_a_place(update, urgent):
+                return
+        self._drop(update[0])
+
+    def _found_a_place(self, update: Update, urgent: bool) -> bool:
         session, _, _, _, size = update
         with self.lock:
             if session.inbox is not self:
                 self._accept(session)
             if self._closed:
                 raise ClosedError
-            if self._is_crowded() and not self._find_room(update, urgent):
-                return
+            if self._is_crowded():
+                if not urgent and session.waiting is not None:
+                    self._join(session.waiting, update)
+                    return True
+                if not self._has_room(urgent):
+                    return False
             self._put_bytes += size
             session.waiting = update
             self._append(update)
-            self._awaken()
+        self._awaken()
+        return True
+
+    def _drop(self, session: Session) -> None:
+        with self.lock:
+            session.lost += 1
+            session.client.owes(session)
+            self._accepted += 1
+            self._dropped += 1
+            self._skipped += 1
 
     def _retract(self, update: Update) -> None:
         """Take back an update that came while the inbox was closed, if nobody takes it any more.
@@ -291,32 +332,12 @@ class Inbox:
     def _is_crowded(self) -> bool:
         return len(self._updates) >= self._room or self._put_bytes >= self._bytes_limit
 
-    def _find_room(self, update: Update, urgent: bool) -> bool:
-        """Say whether ``update`` is to be appended; else it has joined another, or is dropped."""
-        session = update[0]
-        if not urgent and session.waiting is not None:
-            self._join(session.waiting, update)
-            return False
-        if self._has_room(urgent) or self._waited_for_room(urgent):
-            return True
-        session.lost += 1
-        session.client.owes(session)
-        self._accepted += 1
-        self._dropped += 1
-        self._skipped += 1
-        return False
-
     def _has_room(self, urgent: bool) -> bool:
         events = len(self._updates) + self._held
         if urgent:
             return events < self._most + RESERVED_EVENTS
         waiting_bytes = self._put_bytes - self._taken_bytes + self._held_bytes
         return events < self._most and waiting_bytes < self._most_bytes
-
-    def _waited_for_room(self, urgent: bool) -> bool:
-        if not self._block_seconds:
-            return False
-        return self.wait_for(lambda: self._has_room(urgent) or self._closed, self._block_seconds)
 
     def _join(self, waiting: Update, update: Update) -> None:
         """Let an update be carried by an earlier one of its session, which nothing has followed."""

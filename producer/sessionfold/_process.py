@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .errors import ClosedError, ConfigurationError
+from .errors import ClosedError, ConfigurationError, NotInitializedError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,6 +29,7 @@ existing: Client | None = None
 
 _closed: Client | None = None
 _parents: list[Client] = []
+_is_loading = False
 _forking: list[bool] = []
 _FORK_SECONDS = 5.0
 
@@ -72,17 +73,14 @@ def configure(make: Callable[[], Client]) -> None:
     Raises:
         ConfigurationError: when there is one already.
     """
-    global existing, _closed
     with _lock:
-        if existing is not None:
-            raise ConfigurationError(
-                "sessionfold is already in use; configure it before the first init()"
-            )
-        _prepare_process()
-        existing = make()
-        _closed = None
-        if existing.configuration.flush_on_sigterm:
-            _flush_on_sigterm()
+        took = existing is None and _take(make)
+        client = existing
+    if not took or client is None:
+        raise ConfigurationError(
+            "sessionfold is already in use; configure it before the first init()"
+        )
+    _settle_in(client)
 
 
 def close(timeout_seconds: float) -> None:
@@ -131,10 +129,54 @@ def _make_client() -> Client:
     with _lock:
         if _closed is not None:
             raise ClosedError
-        if existing is None:
-            configure(_from_parent if _parents else made)
-        assert existing is not None  # noqa: S101 - configure() has just made it
-        return existing
+        took = existing is None and _take(_from_parent if _parents else made)
+        client = existing
+    assert client is not None  # noqa: S101 - it has just been made
+    if took:
+        _settle_in(client)
+    return client
+
+
+def _take(make: Callable[[], Client]) -> bool:
+    """Make the client, with the lock held; return whether it is this process's.
+
+    It is not when a finalizer or a signal handler has called in meanwhile, and has made another.
+    """
+    global existing, _closed
+    _prepare_process()
+    _load_modules()
+    client = make()
+    if existing is not None:
+        client.close(0)
+        return False
+    existing, _closed = client, None
+    return True
+
+
+def _load_modules() -> None:
+    """Import and load all that is needed later, here and once: with the lock that forks wait for.
+
+    Raises:
+        NotInitializedError: in a call that came in the middle of this, in the same thread.
+    """
+    global _is_loading
+    if _is_loading:
+        raise NotInitializedError("sessionfold is being imported by this thread; call again later")
+    _is_loading = True
+    try:
+        from . import _client, _config, _values
+
+        _client.load_contract()
+        _values.number_adapter()
+        assert _config  # noqa: S101 - imported for those who need it
+    finally:
+        _is_loading = False
+
+
+def _settle_in(client: Client) -> None:
+    """Do what may write to the log, which nobody may do with the lock held."""
+    if client.configuration.flush_on_sigterm:
+        _flush_on_sigterm()
 
 
 def made(**settings: Any) -> Client:  # noqa: ANN401 - see Configuration
@@ -249,8 +291,9 @@ def _after_fork() -> None:
     It is kept, not freed: to free it would wait for threads that are not there. The parent's open
     sessions stay known, so that the child may go on with them through a client of its own.
     """
-    global existing, _lock
+    global existing, _lock, _is_loading
     _lock = threading.RLock()
+    _is_loading = False
     _forking.clear()
     parent, existing = existing, None
     if parent is not None:

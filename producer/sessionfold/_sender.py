@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sessionfold_schemas import decode, encode, encoder, text_bytes
@@ -367,7 +368,8 @@ class Sender:
         elif self._quiet < _QUIET_ROUNDS:
             self.inbox.sleep(_PACE_SECONDS, lightly=False)
         elif self._handed or not self.is_clear():
-            self.inbox.sleep(_SLOW_PACE_SECONDS, lightly=True)
+            # What lies in the inbox now lies there for want of room.
+            self.inbox.sleep(_SLOW_PACE_SECONDS, lightly=self.inbox.is_empty)
         else:
             self.inbox.sleep(_IDLE_SECONDS, lightly=True)
 
@@ -375,8 +377,10 @@ class Sender:
         """Do ``work``; an error of ours must not end the thread that everything waits for."""
         try:
             work()
-        except Exception:
-            logger.exception("sessionfold met an error of its own, and goes on")
+        # Also SystemExit: a log handler or a callback may raise it, and it would end the thread.
+        except BaseException:
+            with suppress(BaseException):
+                logger.exception("sessionfold met an error of its own, and goes on")
             time.sleep(_SLOW_PACE_SECONDS)
 
 

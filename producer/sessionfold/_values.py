@@ -158,7 +158,7 @@ def _convert_number(field: str, value: Any) -> float:  # noqa: ANN401 - a caller
 
 
 def _parsed(text: str) -> float:
-    return float(_number_adapter().validate_python(text))
+    return float(number_adapter().validate_python(text))
 
 
 def _is_no_number(value: object) -> bool:
@@ -175,7 +175,8 @@ def _is_no_number(value: object) -> bool:
 
 
 @cache
-def _number_adapter() -> Any:  # noqa: ANN401 - pydantic is not imported at module level
+def number_adapter() -> Any:  # noqa: ANN401 - pydantic is not imported at module level
+    """Return what reads a number from a text."""
     from pydantic import FiniteFloat, TypeAdapter
 
     return TypeAdapter(FiniteFloat)

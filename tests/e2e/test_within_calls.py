@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.processes import run
 
-GAP = pytest.mark.xfail(strict=True, reason="not so yet")
 
-
-@GAP
 def test_a_call_may_come_in_the_middle_of_the_first_one(tmp_path: Path) -> None:
     """From a signal handler or a finalizer, while the first one imports what it needs."""
     run(
@@ -30,7 +25,6 @@ def test_a_call_may_come_in_the_middle_of_the_first_one(tmp_path: Path) -> None:
     )
 
 
-@GAP
 def test_a_call_may_come_while_the_client_is_made(tmp_path: Path) -> None:
     """There is one client in the end, and it has the books on that call, too."""
     run(
@@ -54,7 +48,6 @@ def test_a_call_may_come_while_the_client_is_made(tmp_path: Path) -> None:
     )
 
 
-@GAP
 def test_making_the_client_says_nothing_with_its_lock_held(tmp_path: Path) -> None:
     """A log handler that calls the SDK while another thread makes the client waits for that."""
     run(
@@ -98,7 +91,6 @@ def test_making_the_client_says_nothing_with_its_lock_held(tmp_path: Path) -> No
     )
 
 
-@GAP
 def test_a_callback_that_waits_for_the_sdk_does_not_keep_it_from_its_work(tmp_path: Path) -> None:
     """It runs where the work is done: what it waits for cannot come."""
     run(
@@ -123,7 +115,6 @@ def test_a_callback_that_waits_for_the_sdk_does_not_keep_it_from_its_work(tmp_pa
     )
 
 
-@GAP
 def test_a_callback_that_exits_does_not_stop_the_sdk(tmp_path: Path) -> None:
     """``SystemExit`` in a thread ends it silently; everything would wait for ever."""
     run(
@@ -200,7 +191,6 @@ def test_ctrl_c_while_a_call_waits_for_room(tmp_path: Path) -> None:
     )
 
 
-@GAP
 def test_a_full_queue_costs_no_processor_time(tmp_path: Path) -> None:
     """While nothing can be sent, nothing is tried all the time."""
     run(

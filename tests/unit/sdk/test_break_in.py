@@ -174,7 +174,6 @@ class SilentPublisher(testing.MemoryPublisher):
         """Report nothing."""
 
 
-@pytest.mark.xfail(strict=True, reason="threading.Condition loses its lock")
 def test_ctrl_c_within_a_wait() -> None:
     """It goes on to the caller as what it is, and leaves no trace."""
     client = Client(load({}, on_full="drop"), lambda _: SilentPublisher())
