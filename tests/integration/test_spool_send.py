@@ -231,3 +231,23 @@ def test_settings_of_the_client_come_from_the_environment(
     assert len(complained.splitlines()) == 1
     monkeypatch.setenv("SESSIONFOLD_KAFKA_COMPRESSION_TYPE", "gzip")
     assert send(where, broker, topic)[0] == 0
+
+
+def test_a_program_sends_to_brokers_that_have_another_address_now(
+    where: Path, broker: Broker, topic: str
+) -> None:
+    """As the manual shows it; progress counts updates, up to all of them."""
+    left_by = Spool(where, Destination(topic=topic, bootstrap_servers="old:9092"), "p")
+    left_by.create().append([event(number, "p") for number in range(50)])
+    left_by.close()
+    progress: list[tuple[int, int]] = []
+    sent = spool.send(
+        where,
+        topic=topic,
+        bootstrap_servers="old:9092",
+        kafka={"bootstrap.servers": broker.bootstrap_servers},
+        on_progress=lambda delivered, total: progress.append((delivered, total)),
+    )
+    assert (sent.delivered, sent.files, sent.is_complete) == (50, 1, True)
+    assert {total for _, total in progress} == {50}
+    assert sequences(broker, topic) == set(range(50))
