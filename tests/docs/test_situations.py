@@ -120,9 +120,11 @@ def _serve(command: Sequence[str], broker: Broker, topic: str, folder: Path) -> 
 
 
 def _environment(broker: Broker, topic: str) -> dict[str, str]:
+    """Return variables with which nothing is delivered before somebody waits for it."""
     return os.environ | {
         "SESSIONFOLD_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
         "SESSIONFOLD_TOPIC": topic,
+        "SESSIONFOLD_LINGER_MILLISECONDS": "600000",
         "SESSIONFOLD_EXIT_TIMEOUT_SECONDS": "30",
     }
 
