@@ -21,14 +21,12 @@ pytestmark = pytest.mark.kafka
 
 REPRESENTATIVE = (
     "normal",
-    "exception",
     "sigterm_handled",
     "sigterm_flushes",
     "sigterm",
     "sigkill",
     "daemon_thread",
     "fork_in_session",
-    "fork_exits",
     "process_returns.spawn",
     "process_is_terminated.fork",
     "celery_one_task",

@@ -11,19 +11,17 @@ from pathlib import Path
 
 from tests.e2e.ends import group, table
 from tests.e2e.ends.kinds import KINDS, Kind
-from tests.e2e.ends.states import STATES, State, has
+from tests.e2e.ends.states import STATES, State
 from tests.e2e.ends.verdict import Outcome, problems
 from tests.services.kafka import KafkaBroker
 
 
 def run(broker: KafkaBroker, states: Sequence[State], kinds: Sequence[Kind]) -> list[Outcome]:
-    """Run every kind in every state that this SDK makes a promise for."""
-    possible = [kind for kind in kinds if kind.needs is None or has(kind.needs)]
+    """Run every kind in every state."""
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="ends-") as folder:
         for state in states:
-            if state.needs is None or has(state.needs):
-                outcomes += group.run(broker, state, possible, Path(folder))
+            outcomes += group.run(broker, state, kinds, Path(folder))
     return outcomes
 
 

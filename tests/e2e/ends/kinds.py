@@ -49,8 +49,6 @@ class Kind:
 
     Celery's own may wait for ever when it is stopped while it forks the next child.
     """
-    needs: str | None = None
-    """A setting of the SDK without which there is no such end."""
     settings: dict[str, str] = field(default_factory=dict)
     """Environment variables of the SDK, without their prefix."""
 
@@ -134,7 +132,6 @@ KINDS: tuple[Kind, ...] = (
         ended_by=signal.SIGTERM,
         exit_code=-signal.SIGTERM,
         leaves_open=frozenset({"parent"}),
-        needs="flush_on_sigterm",
         settings=FLUSHES,
     ),
     Kind(
@@ -143,7 +140,6 @@ KINDS: tuple[Kind, ...] = (
         program="handles_sigterm",
         ended_by=signal.SIGTERM,
         exit_code=5,
-        needs="flush_on_sigterm",
         settings=FLUSHES,
     ),
     Kind(
@@ -153,7 +149,6 @@ KINDS: tuple[Kind, ...] = (
         roles=BOTH,
         printed="-15\n",
         leaves_open=frozenset({"child"}),
-        needs="flush_on_sigterm",
         settings=FLUSHES,
     ),
     Kind(

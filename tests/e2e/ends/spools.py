@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import subprocess
 import sys
@@ -47,10 +46,9 @@ def send(cells: Sequence[tuple[Path, Mapping[str, str]]]) -> None:
         cells: the spool directory and the environment of each.
     """
     left = [environment for spool, environment in cells if any(spool.glob("*.spool"))]
-    ways = [_NEXT_PROCESS, _BY_HAND if _has_command() else _NEXT_PROCESS]
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         sent = [
-            executor.submit(_run, ways[place % 2], environment)
+            executor.submit(_run, _BY_HAND if place % 2 else _NEXT_PROCESS, environment)
             for place, environment in enumerate(left)
         ]
         for each in sent:
@@ -70,9 +68,3 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     if ended.returncode != 0:
         cell = environment["ENDS_CELL"]
         raise AssertionError(f"{cell}: the spool was not sent: {ended.stdout}{ended.stderr}")
-
-
-@functools.cache
-def _has_command() -> bool:
-    helped = subprocess.run([*_BY_HAND, "--help"], capture_output=True, check=False)
-    return helped.returncode == 0

@@ -7,22 +7,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sessionfold import Configuration
 from tests.services.kafka import KafkaBroker
 
 QUEUE_EVENTS = 2_000
 _FEW_CALLS = 400
 
-SPOOLS = "spool_directory" in Configuration.model_fields
-"""Whether this SDK keeps on disk what it cannot deliver."""
-
-_MANY_CALLS = 3_000 if SPOOLS else 1_500
-"""More than the queue holds, unless the rest would be dropped."""
-
-
-def has(setting: str) -> bool:
-    """Say whether the SDK has this setting."""
-    return setting in Configuration.model_fields
+_MANY_CALLS = 3_000
+"""More than the queue holds: the rest is spooled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +34,6 @@ class State:
     """What befalls it just after the end has begun."""
     heal: Callable[[KafkaBroker], None]
     """What befalls it when all are gone."""
-    needs: str | None = None
-    """A setting of the SDK without which this state has no promise."""
 
 
 def _nothing(_: KafkaBroker) -> None:
@@ -85,6 +74,5 @@ STATES: tuple[State, ...] = (
         begin=KafkaBroker.kill,
         relieve=_nothing,
         heal=KafkaBroker.restart,
-        needs="spool_directory",
     ),
 )
