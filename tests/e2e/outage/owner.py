@@ -3,8 +3,8 @@
 Run as ``python -m tests.e2e.outage.owner GENERATION FOLDER SESSION...``. Every update has a number;
 the numbers of a generation are above those of all before it. Before each call it notes its number,
 session and fields in ``GENERATION.calls``; whenever nothing of it is in memory any more, the last
-number in ``GENERATION.marks``: all up to there is delivered or on disk. What is written survives
-SIGKILL.
+number, and how many updates were dropped so far, in ``GENERATION.marks``: all up to there but these
+is delivered or on disk. What is written survives SIGKILL.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ class Owner:
         for _ in range(self._chance.randint(1, _MOST_AT_ONCE)):
             self._update()
         time.sleep(self._chance.uniform(0, _LONGEST_PAUSE_SECONDS))
-        if lai.stats().in_flight == 0:
-            os.write(self._marks, b"%d\n" % self._number)
+        stats = lai.stats()
+        if stats.in_flight == 0:
+            os.write(self._marks, b"%d %d\n" % (self._number, stats.dropped))
 
     def _update(self) -> None:
         self._number += 1

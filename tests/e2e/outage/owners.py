@@ -85,7 +85,7 @@ class Owners:
                 cwd=ROOT,
                 env=environment(
                     **self._settings,
-                    queue_events=self._chance.choice([20, 200, 2_000]),
+                    queue_events=self._chance.choice([60, 200, 2_000]),
                     delivery_timeout_seconds=self._chance.choice([1, 900]),
                 ),
             )
@@ -96,13 +96,18 @@ class Owners:
         """Return what the owners were about to publish, up to now."""
         return _collected(call for path in self._folder.glob("*.calls") for call in _calls(path))
 
-    def safe(self) -> Numbers:
-        """Return what they had seen delivered or on disk."""
-        return _collected(
-            call
-            for path in self._folder.glob("*.calls")
-            for call in _calls(path, most=_last_mark(path.with_suffix(".marks")))
-        )
+    def safe(self) -> dict[tuple[str, str], int]:
+        """Return the number that each field has come to at least, by what the owners have seen.
+
+        Of an owner that had dropped some updates, as many of the newest may be those.
+        """
+        least: dict[tuple[str, str], int] = {}
+        for path in self._folder.glob("*.calls"):
+            number, dropped = _last_mark(path.with_suffix(".marks"))
+            for key, numbers in _collected(_calls(path, most=number)).items():
+                if len(numbers) > dropped:
+                    least[key] = max(least.get(key, -1), sorted(numbers)[-1 - dropped])
+        return least
 
 
 def numbers_in(found: Iterable[Event]) -> Numbers:
@@ -152,6 +157,7 @@ def _calls(path: Path, most: int | None = None) -> Iterable[tuple[int, str, str]
             yield from ((int(number), session_id, name) for name in names)
 
 
-def _last_mark(path: Path) -> int:
-    marks = path.read_text().split() if path.exists() else []
-    return int(marks[-1]) if marks else -1
+def _last_mark(path: Path) -> tuple[int, int]:
+    marks = path.read_text().splitlines() if path.exists() else []
+    number, dropped = map(int, marks[-1].split()) if marks else (-1, 0)
+    return number, dropped

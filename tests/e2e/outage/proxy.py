@@ -18,7 +18,7 @@ class Proxy:
 
     Args:
         port: where it listens.
-        target: ``host:port`` of the server; may be set later.
+        target: ``host:port`` of the server; until it is set, connections are reset.
     """
 
     def __init__(self, port: int, target: str = "") -> None:
@@ -76,9 +76,9 @@ class Proxy:
             self._connect(client)
 
     def _connect(self, client: socket.socket) -> None:
-        host, port = self.target.split(":")
+        host, _, port = self.target.rpartition(":")
         try:
-            server = socket.create_connection((host, int(port)))
+            server = socket.create_connection((host, int(port or "0")))
         except OSError:
             _reset(client)
             client.close()
