@@ -31,6 +31,8 @@ _SYNC_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 """How often it is looked whether a spool that is waited for has gone."""
 _ADOPT_SECONDS = 30.0
+_MOST_ADOPTED = 8
+"""Each holds two descriptors, and events in the client's queue."""
 _RETRY_SECONDS = 1.0
 
 Spooled = tuple["Session", Entry, int]
@@ -46,13 +48,15 @@ class Backlog:
         most_bytes: int,
         publisher: Publisher,
         session: Callable[[bytes], Session | None],
-        say: Callable[[str], None],
+        say: Callable[[str, object], None],
+        settle_all: Callable[[], None],
     ) -> None:
         self._spool = spool
         self._most_bytes = most_bytes
         self._publisher = publisher
         self._session = session
         self._say = say
+        self._settle_all = settle_all
         self._own: Line | None = None
         self._held: dict[tuple[str, ...], Line] = {}
         self._adopted: list[Line] = []
@@ -73,10 +77,12 @@ class Backlog:
         return self.is_open or bool(self._held) or bool(self._held_unwritten)
 
     def can_take(self) -> bool:
-        """Say whether there is room on the disk, as far as is known."""
-        if self._unwritten and time.monotonic() < self._retry_at:
-            return False
-        return self._bytes() + self._unwritten_bytes < self._most_bytes
+        """Say whether new events may come: there is room, and writing does not fail just now."""
+        return time.monotonic() >= self._retry_at and self.room_bytes() > 0
+
+    def room_bytes(self) -> int:
+        """Return how many bytes more are within the bound."""
+        return self._most_bytes - self._bytes() - self._unwritten_bytes
 
     def place(self, session: Session) -> bool:
         """Find out whether, and behind which spools, a session's next events have to wait anew.
@@ -136,6 +142,25 @@ class Backlog:
         done |= self._advance_held(settled)
         return self._advance_adopted(settled) or done
 
+    def take_unwritten(self, most: int) -> list[Spooled]:
+        """Return events that cannot be written, and that nothing older on the disk is before."""
+        if self._own is None and self._unwritten:
+            return self._taken(self._unwritten, most)
+        for behind, spooled in self._held_unwritten.items():
+            if behind not in self._held and not any(map(self._spool.exists, behind)):
+                taken = self._taken(spooled, most)
+                if not spooled:
+                    del self._held_unwritten[behind]
+                return taken
+        return []
+
+    def give_back(self, spooled: list[Spooled]) -> None:
+        """Take back the last of what was taken, in front of what came since."""
+        self._unwritten_bytes += sum(len(entry.value) for _, entry, _ in spooled)
+        behind = spooled[0][0].behind
+        waiting = self._held_unwritten.setdefault(behind, []) if behind else self._unwritten
+        waiting[:0] = spooled
+
     def restart(self, publisher: Publisher) -> None:
         """Go on with another publisher."""
         self._publisher = publisher
@@ -164,9 +189,11 @@ class Backlog:
         if line is None:
             return False
         done = line.advance(settled)
-        if line.is_empty and not self._unwritten:
+        if line.is_empty:
             self._end(line)
             self._own = None
+            if line.journal.lost_calls and not self._unwritten:
+                self._settle_all()
         return done
 
     def _advance_held(self, settled: Settled) -> bool:
@@ -174,7 +201,7 @@ class Backlog:
         for behind, line in list(self._held.items()):
             if self._is_free(line):
                 done |= line.advance(settled)
-                if line.is_empty and behind not in self._held_unwritten:
+                if line.is_empty:
                     self._end(line)
                     del self._held[behind]
         return done
@@ -188,6 +215,11 @@ class Backlog:
                 self._end(line)
                 self._adopted.remove(line)
         return done
+
+    def _taken(self, spooled: list[Spooled], most: int) -> list[Spooled]:
+        taken, spooled[:most] = spooled[:most], []
+        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in taken)
+        return taken
 
     def _lines(self) -> list[Line]:
         own = [] if self._own is None else [self._own]
@@ -222,6 +254,7 @@ class Backlog:
                 moved.journal.append(entries)
         except JournalError:
             self._end(moved)
+            line.fail()  # what was read for this is read again
             raise
         self._spool.release(line.journal)
         return moved
@@ -231,14 +264,14 @@ class Backlog:
             self._moved(line, line.journal.header.behind)
         except (JournalError, SpoolUnavailableError) as error:
             settled.lost_on_disk += line.journal.waiting_calls
-            self._say(f"the spool was deleted with events in it, which are lost: {error}")
+            self._say("the spool was deleted with events in it, which are lost", error)
 
     def _wrote(self, line: Callable[[], Line], spooled: list[Spooled], settled: Settled) -> bool:
         try:
             line().journal.append([entry for _, entry, _ in spooled])
         except (JournalError, SpoolUnavailableError) as error:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
-            self._say(f"events cannot be spooled, and wait in memory: {error}")
+            self._say("events cannot be spooled, and wait in memory", error)
             return False
         settled.spooled += sum(entry.calls for _, entry, _ in spooled)
         settled.events += len(spooled)
@@ -254,14 +287,16 @@ class Backlog:
             try:
                 line.journal.sync()
             except JournalError as error:
-                self._say(f"the spool cannot be synced: {error}")
+                self._say("the spool cannot be synced", error)
 
     def _adopt(self, settled: Settled) -> bool:
         now = time.monotonic()
-        if now < self._adopt_at or self.is_open:
+        room = _MOST_ADOPTED - len(self._adopted)
+        if now < self._adopt_at or self.is_open or room <= 0:
             return False
-        self._adopt_at = now + _ADOPT_SECONDS
-        claimed = self._spool.claim_orphans()
+        claimed = self._spool.claim_orphans(room)
+        # With as many as there was room for, there may be more as soon as there is room again.
+        self._adopt_at = now if len(claimed) == room else now + _ADOPT_SECONDS
         for journal in claimed:
             line = Line(journal, self._publisher, self._session, adopted=True)
             self._adopted.append(line)

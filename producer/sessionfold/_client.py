@@ -209,7 +209,9 @@ class Client:
         self._publishing.add(session)
         self._known.setdefault(session.id, session)
 
-    def _make_backlog(self, publisher: Publisher, say: Callable[[str], None]) -> Backlog | None:
+    def _make_backlog(
+        self, publisher: Publisher, say: Callable[[str, object], None]
+    ) -> Backlog | None:
         settings = self.configuration
         if settings.on_full != "spool":
             return None
@@ -222,7 +224,15 @@ class Client:
             self.producer_id,
         )
         most_bytes = settings.spool_megabytes * 1024 * 1024
-        return Backlog(spool, most_bytes, publisher, self._known_session, say)
+        return Backlog(
+            spool, most_bytes, publisher, self._known_session, say, self._settle_sessions
+        )
+
+    def _settle_sessions(self) -> None:
+        """After nothing waits any more, and of some events it was not known whose they were."""
+        for session in list(self._publishing):
+            if not session.behind:
+                session.settled = session.accepted
 
     def _known_session(self, key: bytes) -> Session | None:
         session = self._known.get(key.decode())

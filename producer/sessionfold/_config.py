@@ -64,7 +64,7 @@ class Configuration(BaseModel):
     """Where undelivered events are kept; None is ``sessionfold/spool`` in the user's state folder
     (``$XDG_STATE_HOME`` or ``~/.local/state``)."""
     spool_megabytes: Annotated[int, Field(ge=1, le=1_048_576)] = 64
-    """MiB that one process may keep there."""
+    """MiB that one process may keep there; what its queue holds at its end may come on top."""
     flush_on_sigterm: bool = False
     """Whether SIGTERM delivers or spools what waits before it does what it did before."""
     disabled: bool = False
@@ -91,6 +91,8 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
         for name in Configuration.model_fields
         if name not in _NOT_ONE_VARIABLE and PREFIX + name.upper() in environment
     }
+    if values.get("spool_directory") == "":
+        del values["spool_directory"]  # an empty variable is none, and not the working directory
     values |= {name: value for name, value in settings.items() if value is not None}
     values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka"))
     try:

@@ -84,6 +84,7 @@ class Line:
         self.reports = 0
         self._session = session
         self._under_way: deque[Resent] = deque()
+        self._unpublished: list[Entry] = []
         self._published = 0
         self._has_failed = False
         self._not_before = 0.0
@@ -123,11 +124,12 @@ class Line:
     def restart(self, publisher: Publisher) -> None:
         """Go on with another publisher; the one before has reported on everything."""
         self.publisher = publisher
-        if self._under_way:
+        if self._under_way or self._unpublished:
             self._begin_again()
 
     def _begin_again(self) -> None:
         self._under_way.clear()
+        self._unpublished = []
         self._published = self.reports = 0
         self._has_failed = False
         self.journal.rewind()
@@ -167,19 +169,20 @@ class Line:
         room = most - len(self._under_way)
         if room <= most // 4:
             return False
-        entries = self._read(room, settled)
-        for entry in entries:
+        entries = self._unpublished or self._read(room, settled)
+        for number, entry in enumerate(entries):
             resent = Resent(self, entry, None if self.adopted else self._session(entry.key))
-            self._under_way.append(resent)
             try:
                 self.publisher.publish(entry.key, entry.value, resent.settled)
+                self._published += 1
             except NotTakenError as error:
-                if error.final:
-                    resent.refused(entry.value)
-                    continue
-                self.fail()
-                break
-            self._published += 1
+                if not error.final:
+                    # No failure: there will be room when others are delivered.
+                    self._unpublished = entries[number:]
+                    return number > 0
+                resent.refused(entry.value)
+            self._under_way.append(resent)
+        self._unpublished = []
         return bool(entries)
 
     def _read(self, most: int, settled: Settled) -> list[Entry]:

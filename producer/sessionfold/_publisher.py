@@ -169,6 +169,11 @@ def client_settings(configuration: Configuration) -> dict[str, object]:
     }
 
 
+def sentence(error: DeliveryError) -> str:
+    """Return a delivery error in the client's words, without the names of class and code."""
+    return error.str() if isinstance(error, KafkaError) else str(error)
+
+
 def _refusal(error: Exception, configuration: Configuration) -> str:
     """Say why the client did not start; never with a setting's value, which may be a secret."""
     sentence = _sentence(error)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sessionfold_schemas import decode, encode, encoder, text_bytes
 
-from ._inbox import Inbox, Settled
+from ._complaints import Complaints
+from ._inbox import Inbox, Settled, Update
 from ._journal import Entry
-from ._publisher import QUEUE_IS_FULL, NotTakenError
-from ._stats import Failure
+from ._publisher import QUEUE_IS_FULL, NotTakenError, sentence
 
 if TYPE_CHECKING:
     from ._backlog import Backlog
@@ -37,14 +37,10 @@ _IDLE_SECONDS = 1.0
 _QUIET_ROUNDS = 20
 _HURRY_SECONDS = 0.002
 _RENEW_SECONDS = 1.0
-_REPEAT_SECONDS = 60.0
-_TELL_SECONDS = 1.0
 
-_DROPPING = "updates are dropped, counted in stats() and lost_before"
 _ENDED = "the process ended before they were delivered"
 _OVERTAKEN = "not delivered in time, and newer values of the session were"
 _REFUSED = "the broker refuses it, or what was spooled of it is damaged"
-SPOOL_IS_FULL = "the spool is full"
 
 _NOTHING = Settled()
 
@@ -86,7 +82,7 @@ class Sender:
         self,
         client: Client,
         make_publisher: Callable[[], Publisher],
-        make_backlog: Callable[[Publisher, Callable[[str], None]], Backlog | None],
+        make_backlog: Callable[[Publisher, Callable[[str, object], None]], Backlog | None],
     ) -> None:
         self.client = client
         self.inbox: Inbox = client.inbox
@@ -95,7 +91,8 @@ class Sender:
         self._producer_bytes = text_bytes(client.producer_id)
         self._make_publisher = make_publisher
         self._publisher = make_publisher()
-        self._backlog = make_backlog(self._publisher, self.say)
+        self._complaints = Complaints(client.tell_failure)
+        self._backlog = make_backlog(self._publisher, self._complaints.say)
         queue = client.configuration
         self._most_handed = max(1, int(queue.queue_events * _HANDED_SHARE))
         self._most_handed_bytes = int(queue.queue_kilobytes * 1024 * _HANDED_SHARE)
@@ -107,10 +104,6 @@ class Sender:
         self._spooling = False
         self._renew_at = 0.0
         self._quiet = 0
-        self._said: dict[str, float] = {}
-        self._dropped_untold = 0
-        self._drop_reason = ""
-        self._tell_at = 0.0
 
     def run(self) -> None:
         """Turn rounds until the inbox is closed and what waits is delivered, or time is out."""
@@ -151,11 +144,9 @@ class Sender:
             self._send_some(closing=True)
         if self._backlog is not None:
             for session, entry, size in self._backlog.close(self.round):
-                _, event = decode(entry.value, key=session.key)
-                lost = event["lost_before"]
-                self._drop(Flight(self, session, entry.sequence, entry.calls, size, lost), _ENDED)
-        self._tell_at = 0.0
+                self._drop(_flight_of(self, session, entry, size), _ENDED)
         self._settle()
+        self._complaints.tell_dropped(at_last=True)
 
     def has_counted(self) -> bool:
         """Say whether all reports so far are in the books."""
@@ -177,17 +168,9 @@ class Sender:
         self._handed_bytes -= flight.bytes
         value = record.value() or b""
         if self._backlog is None:
-            self._drop(flight, str(error))
+            self._drop(flight, sentence(error))
         else:
             self._failed.append((flight, value))
-
-    def say(self, sentence: str) -> None:
-        """Log a failure and tell the callback, each sentence at most once a minute."""
-        now = time.monotonic()
-        if now >= self._said.get(sentence, now):
-            self._said[sentence] = now + _REPEAT_SECONDS
-            logger.warning("%s", sentence)
-            self.client.tell_failure(Failure(reason=sentence))
 
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's."""
@@ -198,17 +181,27 @@ class Sender:
         """Send the oldest updates that there is room for; return how many."""
         room, room_bytes = self._room(closing)
         updates, skipped = self.inbox.take(room, room_bytes)
-        for session, fields, occurred_at, calls, size in updates:
-            sequence = self._sequence
-            self._sequence = sequence + 1
-            lost = self.client.take_lost(session) if session.lost else 0
-            value = self._encoded(session, occurred_at, sequence, lost, fields)
-            self._place(Flight(self, session, sequence, calls, size, lost), value, fields, closing)
+        for update in updates:
+            self._send(update, closing)
         if skipped:
             # They were dropped while these waited; the gap in the numbers is for audits.
             self._sequence += skipped
-            self._note_dropped(skipped, QUEUE_IS_FULL)
+            self._complaints.note_dropped(skipped, QUEUE_IS_FULL)
         return len(updates)
+
+    def _send(self, update: Update, closing: bool) -> None:
+        session, fields, occurred_at, calls, size = update
+        sequence = self._sequence
+        self._sequence = sequence + 1
+        lost = self.client.take_lost(session) if session.lost else 0
+        flight = Flight(self, session, sequence, calls, size, lost)
+        try:
+            value = self._encoded(session, occurred_at, sequence, lost, fields)
+        except Exception as error:  # checked values can be encoded; if not, it must not be silent
+            logger.exception("an update could not be encoded")
+            self._drop(flight, f"{type(error).__name__} when it was encoded")
+            return
+        self._place(flight, value, fields, closing)
 
     def _encoded(
         self, session: Session, occurred_at: int, sequence: int, lost: int, fields: dict[str, Any]
@@ -237,7 +230,7 @@ class Sender:
         self._spooling = backlog.is_open or bool(self._failed) or room <= 0 or room_bytes <= 0
         if not self._spooling:
             return room, room_bytes
-        return (_MOST_AT_ONCE if backlog.can_take() else 0), self._most_handed_bytes
+        return (_MOST_AT_ONCE if backlog.can_take() else 0), backlog.room_bytes()
 
     def _place(self, flight: Flight, value: bytes, fields: dict[str, Any], closing: bool) -> None:
         """Hand an event to the publisher, or to the backlog when older ones are there."""
@@ -274,11 +267,8 @@ class Sender:
         session = flight.session
         if not session.is_placed:
             self._is_held(backlog, session)
-        if backlog.can_take():
-            entry = Entry(flight.sequence, flight.calls, session.key, value)
-            backlog.put(session, entry, flight.bytes)
-        else:
-            self._drop(flight, SPOOL_IS_FULL)
+        entry = Entry(flight.sequence, flight.calls, session.key, value)
+        backlog.put(session, entry, flight.bytes)
 
     def _spool_failed(self) -> None:
         """Spool what was not delivered, once no event of it can still be on its way.
@@ -302,11 +292,7 @@ class Sender:
         settled.dropped += flight.calls
         settled.events += 1
         settled.bytes += flight.bytes
-        self._note_dropped(flight.calls, reason)
-
-    def _note_dropped(self, calls: int, reason: str) -> None:
-        self._dropped_untold += calls
-        self._drop_reason = reason
+        self._complaints.note_dropped(flight.calls, reason)
 
     def _count_landed(self) -> int:
         landed, size = self.landed, self.landed_bytes
@@ -327,25 +313,33 @@ class Sender:
         is_clear = not self._handed and not self._failed
         moved = backlog.advance(self.round, is_clear=is_clear)
         if self.round.lost_on_disk:
-            self._note_dropped(self.round.lost_on_disk, _REFUSED)
+            self._complaints.note_dropped(self.round.lost_on_disk, _REFUSED)
+        if is_clear:
+            self._send_unwritten(backlog)
         return moved
+
+    def _send_unwritten(self, backlog: Backlog) -> None:
+        """Send from memory what there is no disk for, once nothing older is before it."""
+        spooled = backlog.take_unwritten(self._most_handed)
+        for number, (session, entry, size) in enumerate(spooled):
+            flight = _flight_of(self, session, entry, size)
+            try:
+                self._publisher.publish(entry.key, entry.value, flight.settled)
+            except NotTakenError as error:
+                if not error.final:
+                    backlog.give_back(spooled[number:])
+                    return
+                self._drop(flight, str(error))
+            else:
+                self._handed += 1
+                self._handed_bytes += size
 
     def _settle(self) -> None:
         settled = self.round
         if settled != _NOTHING:
             self.round = Settled()
             self.inbox.settle(settled)
-        if self._dropped_untold and time.monotonic() >= self._tell_at:
-            self._tell_dropped()
-
-    def _tell_dropped(self) -> None:
-        self._tell_at = time.monotonic() + _TELL_SECONDS
-        dropped, self._dropped_untold = self._dropped_untold, 0
-        now = time.monotonic()
-        if now >= self._said.get(_DROPPING, now):
-            self._said[_DROPPING] = now + _REPEAT_SECONDS
-            logger.warning("%s: %s", _DROPPING, self._drop_reason)
-        self.client.tell_failure(Failure(reason=self._drop_reason, dropped=dropped))
+        self._complaints.tell_dropped()
 
     def _renew_publisher(self) -> None:
         """After an error that the client cannot recover from: what it had is spooled or dropped."""
@@ -382,6 +376,11 @@ class Sender:
             with suppress(BaseException):
                 logger.exception("sessionfold met an error of its own, and goes on")
             time.sleep(_SLOW_PACE_SECONDS)
+
+
+def _flight_of(sender: Sender, session: Session, entry: Entry, size: int) -> Flight:
+    _, event = decode(entry.value, key=session.key)
+    return Flight(sender, session, entry.sequence, entry.calls, size, event["lost_before"])
 
 
 def _still_current(flight: Flight, value: bytes) -> bytes | None:

@@ -69,7 +69,7 @@ class Session:
         """The greatest number of an event that was delivered."""
         self.given: dict[str, int] = {}
         """For each field the number of the last event that gave it."""
-        self.is_placed = self.is_new
+        self.is_placed = self.is_new and self.pid == os.getpid()
         """Whether it is known whether another process's spool has older events of it."""
         self.behind: tuple[str, ...] = ()
         """The names of these spools."""

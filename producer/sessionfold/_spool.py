@@ -8,6 +8,7 @@ nobody owns are free for any process of this user and host with the same destina
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -85,14 +86,14 @@ class Spool:
         self._open[path.name] = journal, claim
         return journal
 
-    def claim_orphans(self) -> list[Journal]:
-        """Take over the files of this destination that no process owns; return them, opened.
+    def claim_orphans(self, most: int = sys.maxsize) -> list[Journal]:
+        """Take over at most ``most`` files of this destination that no process owns, and open them.
 
         What cannot be opened is said in the log, once, and stays for another time.
         """
         journals: list[Journal] = []
         for name in self._names():
-            journal = self._adopt(name)
+            journal = self._adopt(name) if len(journals) < most else None
             if journal is not None:
                 journals.append(journal)
         self._tidy()

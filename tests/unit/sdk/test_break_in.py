@@ -7,6 +7,7 @@ the SDK itself, and with one that raises.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -47,12 +48,17 @@ class BreakIn:
             self._handler()
 
     def run(self, operation: Operation) -> bool:
-        """Run the operation; return whether it was broken into."""
+        """Run the operation; return whether it was broken into.
+
+        Without garbage collection: hypothesis listens to it, and would swallow what is raised.
+        """
+        gc.disable()
         sys.setprofile(self)
         try:
             operation()
         finally:
             sys.setprofile(None)
+            gc.enable()
         return self.left < 0
 
 
