@@ -22,8 +22,8 @@ from ._stats import Failure, Stats
 from ._values import Values
 
 if TYPE_CHECKING:
-    from ._backlog import Backlog
     from ._config import Configuration
+    from ._spooling.backlog import Backlog
 
 logger = logging.getLogger("sessionfold")
 
@@ -215,8 +215,8 @@ class Client:
         settings = self.configuration
         if settings.on_full != "spool":
             return None
-        from ._backlog import Backlog
-        from ._spool import Destination, Spool, default_directory
+        from ._spooling.backlog import Backlog
+        from ._spooling.spool import Destination, Spool, default_directory
 
         spool = Spool(
             settings.spool_directory or default_directory(os.environ),

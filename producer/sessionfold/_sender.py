@@ -16,14 +16,14 @@ from sessionfold_schemas import decode, encode, encoder, text_bytes
 
 from ._complaints import Complaints
 from ._inbox import Inbox, Settled, Update
-from ._journal import Entry
 from ._publisher import QUEUE_IS_FULL, NotTakenError, sentence
+from ._spooling.journal import Entry
 
 if TYPE_CHECKING:
-    from ._backlog import Backlog
     from ._client import Client
     from ._publisher import DeliveredRecord, DeliveryError, Publisher
     from ._session import Session
+    from ._spooling.backlog import Backlog
 
 logger = logging.getLogger("sessionfold")
 

@@ -18,13 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import _files
-from ._claims import Claim, is_held
 from ._config import load
-from ._journal import DAMAGED_SUFFIX, Journal, JournalError
 from ._publisher import KafkaPublisher
-from ._spool_delivery import Delivery
-from ._spool_directory import (
+from ._spooling import files
+from ._spooling.claims import Claim, is_held
+from ._spooling.delivery import Delivery
+from ._spooling.directory import (
     Destination,
     SpoolUnavailableError,
     absolute,
@@ -34,8 +33,9 @@ from ._spool_directory import (
     lock_path,
     unavailable,
 )
-from ._spool_sending import OWNED, Left, Sending, Sent
-from ._spool_status import SpoolFile, list_files
+from ._spooling.journal import DAMAGED_SUFFIX, Journal, JournalError
+from ._spooling.sending import OWNED, Left, Sending, Sent
+from ._spooling.status import SpoolFile, list_files
 
 __all__ = [
     "Dropped",
@@ -258,7 +258,7 @@ def _unreadable(directory: Path, names: list[str]) -> Iterator[Left]:
     for name in filter(is_name, names):
         try:
             is_held(lock_path(directory / name))
-            os.close(_files.open_to_read(directory / name))
+            os.close(files.open_to_read(directory / name))
         except FileNotFoundError:
             continue
         except OSError as error:

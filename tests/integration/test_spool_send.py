@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from sessionfold import spool
-from sessionfold._journal import Entry
-from sessionfold._spool import Destination, Spool
+from sessionfold._spooling.journal import Entry
+from sessionfold._spooling.spool import Destination, Spool
 from sessionfold_schemas import decode, encode
 from tests.services.kafka import Broker, KafkaBroker
 from tests.services.spooling import end_with_spool, kill_with_spool, living_worker

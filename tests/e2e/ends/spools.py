@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sessionfold._journal import Journal
+from sessionfold._spooling.journal import Journal
 from sessionfold_schemas import decode
 from tests.e2e.ends.counts import number_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sessionfold._journal import Journal
+from sessionfold._spooling.journal import Journal
 from sessionfold_schemas import decode
 from tests import oracle
 from tests.services.topics import StoredRecord

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold._journal import Header, Journal
-from sessionfold._spool import Destination
+from sessionfold._spooling.journal import Header, Journal
+from sessionfold._spooling.spool import Destination
 from tests.services.spooling import living_worker
 from tests.unit.consumer.conftest import CommandLine
 from tests.unit.consumer.test_cli_start import without_extras

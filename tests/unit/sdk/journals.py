@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from sessionfold import _records
-from sessionfold._journal import DAMAGED_SUFFIX, Entry, Header, Journal
+from sessionfold._spooling import records as _records
+from sessionfold._spooling.journal import DAMAGED_SUFFIX, Entry, Header, Journal
 
 HEADER = Header(topic="events", bootstrap_servers="one:9092,two:9092", producer_id="p-1")
 

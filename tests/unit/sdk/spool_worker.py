@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from sessionfold._journal import Entry, Journal
-from sessionfold._spool import Destination, Spool, SpoolUnavailableError
+from sessionfold._spooling.journal import Entry, Journal
+from sessionfold._spooling.spool import Destination, Spool, SpoolUnavailableError
 
 DESTINATION = Destination(topic="events", bootstrap_servers="one:9092")
 

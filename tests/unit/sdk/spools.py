@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sessionfold._journal import Entry
-from sessionfold._spool import Destination, Spool
+from sessionfold._spooling.journal import Entry
+from sessionfold._spooling.spool import Destination, Spool
 
 HERE = Destination(topic="events", bootstrap_servers="one:9092,two:9092")
 

@@ -18,10 +18,12 @@ from unittest.mock import patch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sessionfold import _backlog, _line, _sender
+from sessionfold import _sender
 from sessionfold._client import Client
 from sessionfold._config import load
 from sessionfold._publisher import QUEUE_IS_FULL, NotTakenError, OnDelivery
+from sessionfold._spooling import backlog as _backlog
+from sessionfold._spooling import line as _line
 from sessionfold._stats import Stats
 from sessionfold.testing import MemoryRecord
 from sessionfold_schemas import decode

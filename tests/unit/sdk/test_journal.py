@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionfold._journal import DAMAGED_SUFFIX, Entry, Header, Journal, JournalError
+from sessionfold._spooling.journal import DAMAGED_SUFFIX, Entry, Header, Journal, JournalError
 from tests.unit.sdk.journals import (
     EVERYTHING,
     HEADER,

@@ -17,7 +17,7 @@ from tests.unit.sdk.journals import NAME, all_of, opened, posix
 _ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from sessionfold._journal import Entry, Header, Journal, JournalError
+from sessionfold._spooling.journal import Entry, Header, Journal, JournalError
 
 path, room = Path(sys.argv[1]), int(sys.argv[2])
 header = Header(topic="t", bootstrap_servers="b", producer_id="p")
@@ -80,7 +80,7 @@ def test_a_full_disk_takes_all_or_nothing(tmp_path: Path, room: int) -> None:
 _WRITER = """
 import os, sys
 from pathlib import Path
-from sessionfold._journal import Entry, Header, Journal
+from sessionfold._spooling.journal import Entry, Header, Journal
 
 seed = int(sys.argv[2])
 header = Header(topic="t", bootstrap_servers="b", producer_id="p")

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionfold import _records
-from sessionfold._journal import DAMAGED_SUFFIX, Entry, Header, Journal
+from sessionfold._spooling import records as _records
+from sessionfold._spooling.journal import DAMAGED_SUFFIX, Entry, Header, Journal
 from tests.unit.sdk.journals import (
     EVERYTHING,
     HEADER,

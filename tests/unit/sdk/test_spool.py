@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold._journal import Header, Journal
-from sessionfold._spool import Destination
+from sessionfold._spooling.journal import Header, Journal
+from sessionfold._spooling.spool import Destination
 from tests.unit.sdk.journals import all_of, entry, posix
 from tests.unit.sdk.spools import HERE, left, spool
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from sessionfold._claims import Claim, is_held
-from sessionfold._spool import Spool
+from sessionfold._spooling.claims import Claim, is_held
+from sessionfold._spooling.spool import Spool
 from tests.unit.sdk.journals import posix
 from tests.unit.sdk.spool_worker import DESTINATION
 
@@ -220,7 +220,8 @@ def test_looking_at_a_claim_leaves_it(where: Path, start: Start) -> None:
 
 def _taken_elsewhere(path: Path) -> str:
     program = (
-        "import sys; from pathlib import Path; from sessionfold._claims import Claim, is_held;"
+        "import sys; from pathlib import Path;"
+        "from sessionfold._spooling.claims import Claim, is_held;"
         "path = Path(sys.argv[1]); held = is_held(path); taken = Claim.take(path) is not None;"
         "assert held != taken; print(taken)"
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sessionfold import spool
-from sessionfold._journal import Entry, Header, Journal
 from sessionfold._publisher import DeliveryError, NotTakenError, OnDelivery
-from sessionfold._spool import Destination
-from sessionfold._spool_delivery import Delivery
-from sessionfold._spool_sending import Sending, Sent
+from sessionfold._spooling.delivery import Delivery
+from sessionfold._spooling.journal import Entry, Header, Journal
+from sessionfold._spooling.sending import Sending, Sent
+from sessionfold._spooling.spool import Destination
 from sessionfold.testing import MemoryPublisher, MemoryRecord
 from tests.unit.sdk.journals import entry, posix
 from tests.unit.sdk.spools import HERE, left

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold._spool import SpoolUnavailableError, default_directory, list_files
+from sessionfold._spooling.spool import SpoolUnavailableError, default_directory, list_files
 from tests.unit.sdk.journals import all_of, entry, folder, posix
 from tests.unit.sdk.spools import spool
 
@@ -146,7 +146,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 _WITHOUT_RIGHTS = """
 import os, sys
 from pathlib import Path
-from sessionfold._spool import Destination, Spool, SpoolUnavailableError
+from sessionfold._spooling.spool import Destination, Spool, SpoolUnavailableError
 
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(4321); os.setuid(4321)
@@ -179,8 +179,8 @@ def test_a_directory_that_cannot_be_written() -> None:
 _FULL = """
 import resource, sys
 from pathlib import Path
-from sessionfold._spool import Destination, Spool
-from sessionfold._journal import JournalError
+from sessionfold._spooling.spool import Destination, Spool
+from sessionfold._spooling.journal import JournalError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 spool = Spool(Path(sys.argv[1]), Destination(topic="events", bootstrap_servers="b"), "p")

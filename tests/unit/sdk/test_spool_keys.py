@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold._journal import DAMAGED_SUFFIX, Entry
+from sessionfold._spooling.journal import DAMAGED_SUFFIX, Entry
 from tests.unit.sdk.spools import left, spool
 
 

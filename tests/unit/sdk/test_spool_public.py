@@ -9,7 +9,7 @@ import pytest
 
 import sessionfold as lai
 from sessionfold import spool
-from sessionfold._journal import DAMAGED_SUFFIX
+from sessionfold._spooling.journal import DAMAGED_SUFFIX
 from tests.services.spooling import end_with_spool, kill_with_spool, living_worker
 from tests.unit.sdk.journals import entry, posix
 from tests.unit.sdk.spools import left

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold._journal import Entry
-from sessionfold._spool import Destination, list_files
+from sessionfold._spooling.journal import Entry
+from sessionfold._spooling.spool import Destination, list_files
 from sessionfold_schemas import encode
 from tests.unit.sdk.journals import entry, posix
 from tests.unit.sdk.spools import left, spool

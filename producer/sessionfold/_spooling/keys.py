@@ -6,8 +6,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from . import _files, _records
-from ._records import Damage, ReadAt
+from . import files, records
+from .records import Damage, ReadAt
 
 
 class SpoolKeys:
@@ -19,7 +19,7 @@ class SpoolKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._marker = _records.marker(path.name)
+        self._marker = records.marker(path.name)
         self._hashes: set[int] = set()
         self._seen = (0, 0, 0)
         self._through = 0
@@ -37,7 +37,7 @@ class SpoolKeys:
         seen = found.st_ino, found.st_size, found.st_mtime_ns
         if seen == self._seen:
             return
-        descriptor = _files.open_to_read(self._path)
+        descriptor = files.open_to_read(self._path)
         try:
             self._scan(descriptor, os.fstat(descriptor).st_size)
         finally:
@@ -45,14 +45,14 @@ class SpoolKeys:
         self._seen = seen
 
     def _scan(self, descriptor: int, end: int) -> None:
-        read_at = partial(_files.read_at, descriptor)
+        read_at = partial(files.read_at, descriptor)
         if not self._goes_on(read_at, end):
             self._through = 0
-        for found in _records.scan(read_at, self._marker, self._through, end):
+        for found in records.scan(read_at, self._marker, self._through, end):
             if isinstance(found, Damage):
                 continue
-            if found.kind == _records.EVENT:
-                self._hashes.add(hash(_records.entry(found.body).key))
+            if found.kind == records.EVENT:
+                self._hashes.add(hash(records.entry(found.body).key))
             self._through = found.offset + found.size
 
     def _goes_on(self, read_at: ReadAt, end: int) -> bool:

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from . import _files
+from . import files
 
 _CONTENDED = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _held: dict[int, dict[str, object]] = {}
@@ -75,7 +75,7 @@ def is_held(path: Path) -> bool:
     if os.path.realpath(path) in _held_here():
         return True
     try:
-        descriptor = _files.open_to_read(path)
+        descriptor = files.open_to_read(path)
     except FileNotFoundError:
         return False
     try:
@@ -90,7 +90,7 @@ def _held_here() -> dict[str, object]:
 
 def _take(path: Path) -> int:
     """Return the descriptor of the locked file; -1 when somebody else has locked or deleted it."""
-    descriptor = _files.open_to_append(path, create=True)
+    descriptor = files.open_to_append(path, create=True)
     try:
         if _lock(descriptor) and _is_at(descriptor, path):
             return descriptor

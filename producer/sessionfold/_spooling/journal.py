@@ -3,7 +3,7 @@
 What a process has appended survives its end, whatever kind of end; a power cut may cost what was
 appended since the last :meth:`Journal.sync`. Delivery is remembered as a *mark*: everything up to
 a sequence is delivered. So what is sent again after a crash is a suffix, which the fold tolerates.
-The format of the file is described in :mod:`._records`.
+The format of the file is described in :mod:`.records`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from . import _files, _records
-from ._index import Index, Span
-from ._records import Damage, Entry, Header, Record
+from . import files, records
+from .index import Index, Span
+from .records import Damage, Entry, Header, Record
 
 __all__ = ["DAMAGED_SUFFIX", "Entry", "Header", "Journal", "JournalError"]
 
@@ -53,7 +53,7 @@ class Journal:
         self.damaged_bytes = 0
         self.lost_calls = 0
         self._descriptor = descriptor
-        self._marker = _records.marker(path.name)
+        self._marker = records.marker(path.name)
         self._index = Index()
         self._cut_at: int | None = None
         self._name_is_durable = False
@@ -66,11 +66,11 @@ class Journal:
             JournalError: when it exists or cannot be written.
         """
         try:
-            journal = cls(path, _files.create(path), header)
+            journal = cls(path, files.create(path), header)
         except OSError as error:
             raise _failure(path, error) from error
         try:
-            journal._write(_records.header_record(journal._marker, header))
+            journal._write(records.header_record(journal._marker, header))
         except JournalError:
             journal.remove()
             raise
@@ -86,7 +86,7 @@ class Journal:
             JournalError: when it cannot be opened or read.
         """
         try:
-            journal = cls(path, _files.open_to_append(path), header_of_name(path.name))
+            journal = cls(path, files.open_to_append(path), header_of_name(path.name))
         except OSError as error:
             raise _failure(path, error) from error
         try:
@@ -126,7 +126,7 @@ class Journal:
             return
         sequences = [entry.sequence for entry in entries]
         self._index.check(sequences)
-        data, sizes = _records.event_records(self._marker, entries)
+        data, sizes = records.event_records(self._marker, entries)
         start = self._write(data)
         self._index.extend(sequences, [entry.calls for entry in entries], start, sizes)
 
@@ -151,7 +151,7 @@ class Journal:
                 raise _failure(self.path, error) from error
             if damaged:
                 self.lost_calls += self._index.remove(damaged)
-                for damage in _records.joined(damaged.values()):
+                for damage in records.joined(damaged.values()):
                     self._set_aside(damage)
         return entries
 
@@ -166,7 +166,7 @@ class Journal:
             JournalError: when that could not be written; this object remembers it all the same.
         """
         if self._index.mark(sequence):
-            self._write(_records.mark_record(self._marker, sequence))
+            self._write(records.mark_record(self._marker, sequence))
 
     def sync(self) -> None:
         """Return when all of it would survive a power cut.
@@ -175,9 +175,9 @@ class Journal:
             JournalError: when that is not certain.
         """
         try:
-            _files.sync(self._descriptor)
+            files.sync(self._descriptor)
             if not self._name_is_durable:
-                _files.sync_directory(self.path.parent)
+                files.sync_directory(self.path.parent)
                 self._name_is_durable = True
         except OSError as error:
             raise _failure(self.path, error) from error
@@ -204,7 +204,7 @@ class Journal:
         except OSError as error:
             raise _failure(self.path, error) from error
         try:
-            _files.write(self._descriptor, data)
+            files.write(self._descriptor, data)
         except OSError as error:
             self._cut_at = start
             with suppress(OSError):
@@ -218,11 +218,11 @@ class Journal:
         self.size_bytes, self._cut_at = size, None
 
     def _read_span(self, span: Span, entries: list[Entry], damaged: dict[int, Damage]) -> None:
-        data = _files.read_at(self._descriptor, span.end - span.start, span.start)
+        data = files.read_at(self._descriptor, span.end - span.start, span.start)
         offsets, sizes = self._index.offsets, self._index.sizes
         for number in range(span.first, span.last):
             at, size = offsets[number] - span.start, sizes[number]
-            entry = _records.read_event(self._marker, data[at : at + size])
+            entry = records.read_event(self._marker, data[at : at + size])
             if entry is None:
                 damaged[number] = Damage(offsets[number], size)
             else:
@@ -232,27 +232,27 @@ class Journal:
         """Find what is in the file, and set aside what is damaged."""
         size = self.size_bytes = os.fstat(self._descriptor).st_size
         mark, damages, asides = -1, list[Damage](), set[Damage]()
-        read_at = partial(_files.read_at, self._descriptor)
-        for found in _records.scan(read_at, self._marker, 0, size):
+        read_at = partial(files.read_at, self._descriptor)
+        for found in records.scan(read_at, self._marker, 0, size):
             if isinstance(found, Damage):
                 damages.append(found)
-            elif found.kind == _records.EVENT:
+            elif found.kind == records.EVENT:
                 self._add(found)
-            elif found.kind == _records.MARK:
-                mark = max(mark, _records.sequence_of_mark(found.body))
-            elif found.kind == _records.ASIDE:
-                asides.add(_records.span_of_aside(found.body))
+            elif found.kind == records.MARK:
+                mark = max(mark, records.sequence_of_mark(found.body))
+            elif found.kind == records.ASIDE:
+                asides.add(records.span_of_aside(found.body))
             else:
-                self.header = _records.header(found.body) or self.header
+                self.header = records.header(found.body) or self.header
         self._index.mark(mark)
-        noted = _records.joined(asides)
+        noted = records.joined(asides)
         torn = [damage for damage in damages[-1:] if damage.offset + damage.size == size]
         for damage in damages:
             if damage not in noted:
                 self._set_aside(damage, cut=damage in torn)
 
     def _add(self, record: Record) -> None:
-        sequence, calls, _ = _records.entry_head(record.body)
+        sequence, calls, _ = records.entry_head(record.body)
         self._index.extend([sequence], [calls], record.offset, [record.size])
 
     def _set_aside(self, damage: Damage, *, cut: bool = False) -> None:
@@ -268,15 +268,15 @@ class Journal:
             if cut:
                 self._cut(damage.offset)
             else:
-                self._write(_records.aside_record(self._marker, damage))
+                self._write(records.aside_record(self._marker, damage))
 
     def _copy_aside(self, damage: Damage) -> None:
         beside = self.path.with_name(self.path.name + DAMAGED_SUFFIX)
-        descriptor = _files.open_to_append(beside, create=True)
+        descriptor = files.open_to_append(beside, create=True)
         try:
             for offset in range(damage.offset, damage.offset + damage.size, _COPY_BYTES):
                 size = min(_COPY_BYTES, damage.offset + damage.size - offset)
-                _files.write(descriptor, _files.read_at(self._descriptor, size, offset))
+                files.write(descriptor, files.read_at(self._descriptor, size, offset))
         finally:
             os.close(descriptor)
 

@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ._claims import Claim
-from ._journal import Header, Journal, JournalError
-from ._spool_directory import (
+from .claims import Claim
+from .directory import (
     Destination,
     SpoolUnavailableError,
     absolute,
@@ -28,8 +27,9 @@ from ._spool_directory import (
     stale_locks,
     unavailable,
 )
-from ._spool_keys import SpoolKeys
-from ._spool_status import SpoolFile, list_files
+from .journal import Header, Journal, JournalError
+from .keys import SpoolKeys
+from .status import SpoolFile, list_files
 
 __all__ = [
     "Destination",

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ._inbox import Settled
-from ._line import Line
-from ._publisher import NotTakenError
+from .._inbox import Settled
+from .._publisher import NotTakenError
+from .line import Line
 
 if TYPE_CHECKING:
-    from ._journal import Journal
-    from ._publisher import DeliveredRecord, DeliveryError, OnDelivery, Publisher
+    from .._publisher import DeliveredRecord, DeliveryError, OnDelivery, Publisher
+    from .journal import Journal
 
 _POLL_SECONDS = 0.05
 
@@ -102,7 +102,7 @@ class Watched:
         self._settled_at = time.monotonic()
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
-        """Queue one event; see :class:`~._publisher.Publisher`."""
+        """Queue one event; see :class:`~.._publisher.Publisher`."""
 
         def settled(error: DeliveryError | None, record: DeliveredRecord) -> None:
             self._note(error)

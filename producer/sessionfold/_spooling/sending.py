@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._claims import Claim
-from ._journal import Journal, JournalError
-from ._spool_directory import Destination, is_name, lock_path, unavailable
+from .claims import Claim
+from .directory import Destination, is_name, lock_path, unavailable
+from .journal import Journal, JournalError
 
 if TYPE_CHECKING:
-    from ._records import Header
-    from ._spool_delivery import Delivery
-    from ._spool_status import SpoolFile
+    from .delivery import Delivery
+    from .records import Header
+    from .status import SpoolFile
 
 OWNED = "a living process owns it, and sends it itself"
 

@@ -1,6 +1,6 @@
 """Events that go by way of the disk, and their order.
 
-Three kinds of journal, each a :class:`~._line.Line`:
+Three kinds of journal, each a :class:`~.line.Line`:
 
 - this process's own: while it exists, every new event goes into it, so that the order of calls
   stays the order of the log;
@@ -17,15 +17,15 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ._journal import Entry, JournalError
-from ._line import Line
-from ._spool import SpoolUnavailableError
+from .journal import Entry, JournalError
+from .line import Line
+from .spool import SpoolUnavailableError
 
 if TYPE_CHECKING:
-    from ._inbox import Settled
-    from ._publisher import Publisher
-    from ._session import Session
-    from ._spool import Spool
+    from .._inbox import Settled
+    from .._publisher import Publisher
+    from .._session import Session
+    from .spool import Spool
 
 _SYNC_SECONDS = 1.0
 _LOOK_SECONDS = 0.5

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from sessionfold_schemas import decode
 
-from ._journal import JournalError
-from ._publisher import NotTakenError
+from .._publisher import NotTakenError
+from .journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._inbox import Settled
-    from ._journal import Entry, Journal
-    from ._publisher import DeliveredRecord, DeliveryError, Publisher
-    from ._session import Session
+    from .._inbox import Settled
+    from .._publisher import DeliveredRecord, DeliveryError, Publisher
+    from .._session import Session
+    from .journal import Entry, Journal
 
 _MOST_UNDER_WAY = 4_000
 _MOST_BYTES = 4 * 1024 * 1024

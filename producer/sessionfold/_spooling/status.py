@@ -11,12 +11,12 @@ from pathlib import Path
 
 from sessionfold_schemas import InvalidRecordError, decode
 
-from . import _files, _records
-from ._claims import is_held
-from ._index import Index
-from ._journal import DAMAGED_SUFFIX, header_of_name
-from ._records import Damage, Header
-from ._spool_directory import lock_path, names, unavailable
+from . import files, records
+from .claims import is_held
+from .directory import lock_path, names, unavailable
+from .index import Index
+from .journal import DAMAGED_SUFFIX, header_of_name
+from .records import Damage, Header
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ def list_files(directory: Path) -> list[SpoolFile]:
 
 def _look_into(path: Path) -> SpoolFile:
     owner_alive = is_held(lock_path(path))
-    descriptor = _files.open_to_read(path)
+    descriptor = files.open_to_read(path)
     try:
         size = os.fstat(descriptor).st_size
         contents = _Contents(descriptor, path, size)
@@ -88,8 +88,8 @@ class _Contents:
     def __init__(self, descriptor: int, path: Path, size: int) -> None:
         self.header = header_of_name(path.name)
         self.index = Index()
-        self._marker = _records.marker(path.name)
-        self._read_at = partial(_files.read_at, descriptor)
+        self._marker = records.marker(path.name)
+        self._read_at = partial(files.read_at, descriptor)
         self._size = size
         self._damages: list[Damage] = []
         self._asides: set[Damage] = set()
@@ -100,7 +100,7 @@ class _Contents:
         first = self.index.take(1, 0)
         for span in self.index.spans(first):
             record = self._read_at(span.end - span.start, span.start)
-            entry = _records.read_event(self._marker, record)
+            entry = records.read_event(self._marker, record)
             if entry is not None:
                 with suppress(InvalidRecordError):
                     _, event = decode(entry.value, key=entry.key)
@@ -109,7 +109,7 @@ class _Contents:
 
     def damaged_bytes(self, *, torn_is_damage: bool) -> int:
         """Return how much is damaged and not set aside yet."""
-        noted = _records.joined(self._asides)
+        noted = records.joined(self._asides)
         return sum(
             damage.size
             for damage in self._damages
@@ -118,18 +118,18 @@ class _Contents:
 
     def _scan(self) -> None:
         mark = -1
-        for found in _records.scan(self._read_at, self._marker, 0, self._size):
+        for found in records.scan(self._read_at, self._marker, 0, self._size):
             if isinstance(found, Damage):
                 self._damages.append(found)
-            elif found.kind == _records.EVENT:
-                sequence, calls, _ = _records.entry_head(found.body)
+            elif found.kind == records.EVENT:
+                sequence, calls, _ = records.entry_head(found.body)
                 self.index.extend([sequence], [calls], found.offset, [found.size])
-            elif found.kind == _records.MARK:
-                mark = max(mark, _records.sequence_of_mark(found.body))
-            elif found.kind == _records.ASIDE:
-                self._asides.add(_records.span_of_aside(found.body))
+            elif found.kind == records.MARK:
+                mark = max(mark, records.sequence_of_mark(found.body))
+            elif found.kind == records.ASIDE:
+                self._asides.add(records.span_of_aside(found.body))
             else:
-                self.header = _records.header(found.body) or self.header
+                self.header = records.header(found.body) or self.header
         self.index.mark(mark)
 
 
