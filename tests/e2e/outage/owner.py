@@ -28,8 +28,8 @@ FIELDS: dict[str, type] = {
 }
 """The fields that carry a number, and as what."""
 
-_MOST_AT_ONCE = 60
-_LONGEST_PAUSE_SECONDS = 0.06
+_MOST_AT_ONCE = 50
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
 class Owner:

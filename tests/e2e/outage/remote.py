@@ -80,6 +80,13 @@ class Remote:
             time.sleep(0.05)
         return stats
 
+    def wait(self, condition: str) -> None:
+        """Wait until ``condition`` is true there."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self(condition):
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.05)
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
