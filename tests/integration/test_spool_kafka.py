@@ -380,7 +380,10 @@ def test_the_bound_of_spool_and_queue(
 
 
 def test_a_worker_that_was_frozen(victim: KafkaBroker, name: str, start: Start) -> None:
-    """For longer than a delivery may take, with events under way: flush works, nothing is lost."""
+    """For longer than a delivery may take, with events under way: flush works, no value is lost.
+
+    An update whose values newer ones have replaced on the broker may be given up, with a number.
+    """
     worker = start(delivery_timeout_seconds=1, kafka_queue_buffering_max_messages=1_000)
     worker(FILL.format(10))
     deliver_all(worker)
@@ -389,8 +392,9 @@ def test_a_worker_that_was_frozen(victim: KafkaBroker, name: str, start: Start) 
         worker.signal(signal.SIGSTOP)
         time.sleep(3)
     worker.signal(signal.SIGCONT)
-    assert worker("lai.flush(20)")
+    flushed = worker("lai.flush(20)")
     stats = worker.stats()
+    assert flushed == (stats["dropped"] == 0)
     assert (stats["accepted"], stats["delivered"]) == (510, 510 - stats["dropped"])
     assert tasks(victim, name) == last_of(500)
 
