@@ -122,7 +122,10 @@ def replaced(replacement: Client | None) -> Iterator[None]:
         yield
     finally:
         with _lock:
+            made_within = existing
             existing, _closed = previous
+        if made_within is not None and made_within is not replacement:
+            made_within.close(made_within.configuration.exit_timeout_seconds)
 
 
 def _make_client() -> Client:

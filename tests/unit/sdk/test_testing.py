@@ -83,3 +83,17 @@ def test_settings_are_the_arguments_and_not_the_environments(
     with testing.record(text_limit_bytes=64) as events:
         lai.init(task="x" * 65)
     assert len(events[0]["task"].encode()) <= 64
+
+
+def test_a_client_that_the_block_made_is_closed_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code under test may shut down and begin again; its thread must not stay behind."""
+    monkeypatch.setenv("SESSIONFOLD_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("SESSIONFOLD_EXIT_TIMEOUT_SECONDS", "0")
+    with testing.record():
+        lai.clear_state()
+        lai.set_active_session("a")
+        made = _process.client()
+        assert made.threaded
+    assert made.inbox.is_closed
+    assert made.sender is not None
+    assert made.sender.has_finished
