@@ -296,7 +296,6 @@ def test_a_directory_that_is_deleted_before_the_end(
     assert tasks(victim, name) == last_of(200)
 
 
-@pytest.mark.xfail(reason="each copy that fails keeps the line from sending for another second")
 def test_a_deleted_directory_on_a_full_disk(
     victim: KafkaBroker, name: str, start: Start, spool: Path
 ) -> None:

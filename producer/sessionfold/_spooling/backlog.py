@@ -254,7 +254,7 @@ class Backlog:
                 moved.journal.append(entries)
         except JournalError:
             self._end(moved)
-            line.fail()  # what was read for this is read again
+            line.read_again()
             raise
         self._spool.release(line.journal)
         return moved

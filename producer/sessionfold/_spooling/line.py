@@ -105,6 +105,10 @@ class Line:
         self._has_failed = True
         self._not_before = time.monotonic() + _BACKOFF_SECONDS
 
+    def read_again(self) -> None:
+        """Begin again behind the mark: somebody else has read from the journal."""
+        self._has_failed = True
+
     def be_careful(self) -> None:
         """Begin again behind the mark, with one event at a time as far as this time."""
         self._has_failed = True
