@@ -32,6 +32,9 @@ PublisherFactory = Callable[["Configuration"], Publisher]
 _KEPT_SESSIONS = 1024
 """How many sessions that are not open here are remembered (their mask, above all)."""
 
+_MOST_OWING = 100_000
+"""How many sessions are remembered for the losses that their next event has to tell."""
+
 _FINISH_SECONDS = 5.0
 """How long stopping may take, after the time to deliver is over."""
 
@@ -114,6 +117,7 @@ class Client:
         """Count ``session`` among the open ones no longer."""
         with self._lock:
             session.ended = True
+            self._owing.discard(session)  # it may never tell any more
             if self.open_sessions.pop(session.id, None) is not None:
                 self._recent.append(session)
 
@@ -129,7 +133,7 @@ class Client:
         Returns:
             False when the time ran out, something is spooled, or was dropped since the last flush.
         """
-        settled = self._wait_for(self._publishing, timeout_seconds)
+        settled = self._wait_for(self._all_sessions(), timeout_seconds)
         with self._lock:
             dropped, before = self.stats().dropped, self._dropped_at_flush
             self._dropped_at_flush = dropped
@@ -183,7 +187,7 @@ class Client:
 
     def owes(self, session: Session) -> None:
         """Keep ``session`` until it has told what it lost; one that has ended may never."""
-        if not session.ended:
+        if not session.ended and len(self._owing) < _MOST_OWING:
             self._owing.add(session)
 
     def tell_failure(self, failure: Failure) -> None:
@@ -230,9 +234,14 @@ class Client:
 
     def _settle_sessions(self) -> None:
         """After nothing waits any more, and of some events it was not known whose they were."""
-        for session in list(self._publishing):
+        for session in self._all_sessions():
             if not session.behind:
                 session.settled = session.accepted
+
+    def _all_sessions(self) -> list[Session]:
+        """Return those that have published; a copy in one go, since others add to them."""
+        found = [reference() for reference in list(self._publishing.data)]  # type: ignore[attr-defined]
+        return [session for session in found if session is not None]
 
     def _known_session(self, key: bytes) -> Session | None:
         session = self._known.get(key.decode())

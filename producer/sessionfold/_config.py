@@ -89,11 +89,15 @@ def load(environment: Mapping[str, str] = os.environ, /, **settings: Any) -> Con
     values: dict[str, Any] = {
         name: environment[PREFIX + name.upper()]
         for name in Configuration.model_fields
-        if name not in _NOT_ONE_VARIABLE and PREFIX + name.upper() in environment
+        # An empty variable is none: compose files make them.
+        if name not in _NOT_ONE_VARIABLE and environment.get(PREFIX + name.upper())
     }
-    if values.get("spool_directory") == "":
-        del values["spool_directory"]  # an empty variable is none, and not the working directory
     values |= {name: value for name, value in settings.items() if value is not None}
+    directory = str(values.get("spool_directory", ""))
+    if not directory:
+        values.pop("spool_directory", None)
+    elif not _fits_c(directory):
+        raise ConfigurationError("the setting spool_directory is not usable: it holds U+0000")
     values["kafka"] = kafka_environment(environment) | _texts(settings.get("kafka"))
     try:
         return Configuration(**values)
@@ -128,5 +132,10 @@ def _fits_c(text: str) -> bool:
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     setting = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(Configuration.model_fields))
+        return f"the setting {setting} is not usable: there is none of this name; there are {known}"
+    if setting == "on_failure":
+        return f"the setting on_failure is not usable: {first['msg']}"
     variable = PREFIX + setting.upper().replace(".", "_")
     return f"the setting {setting} (or {variable}) is not usable: {first['msg']}"

@@ -37,6 +37,7 @@ _IDLE_SECONDS = 1.0
 _QUIET_ROUNDS = 20
 _HURRY_SECONDS = 0.002
 _RENEW_SECONDS = 1.0
+_SILENCE_SECONDS = 30.0
 
 _ENDED = "the process ended before they were delivered"
 _OVERTAKEN = "not delivered in time, and newer values of the session were"
@@ -104,6 +105,7 @@ class Sender:
         self._spooling = False
         self._renew_at = 0.0
         self._quiet = 0
+        self._heard_at = time.monotonic()
 
     def run(self) -> None:
         """Turn rounds until the inbox is closed and what waits is delivered, or time is out."""
@@ -131,6 +133,7 @@ class Sender:
         if self._publisher.has_failed():
             self._renew_publisher()
         self._quiet = 0 if sent or reported or moved else self._quiet + 1
+        self._look_for_silence(reported > 0 or moved)
         is_behind = sent == _MOST_AT_ONCE
         self._pause(pause_seconds, is_behind=is_behind)
         return is_behind
@@ -169,8 +172,10 @@ class Sender:
         value = record.value() or b""
         if self._backlog is None:
             self._drop(flight, sentence(error))
-        else:
-            self._failed.append((flight, value))
+            return
+        self._failed.append((flight, value))
+        if not self.inbox.is_closed:
+            self._complaints.say("events are not delivered, and kept", sentence(error))
 
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's."""
@@ -227,7 +232,13 @@ class Sender:
         room_bytes = self._most_handed_bytes - self._handed_bytes
         if backlog is None:
             return room, room_bytes
-        self._spooling = backlog.is_open or bool(self._failed) or room <= 0 or room_bytes <= 0
+        self._spooling = (
+            backlog.is_open
+            or backlog.wants_clear
+            or bool(self._failed)
+            or room <= 0
+            or room_bytes <= 0
+        )
         if not self._spooling:
             return room, room_bytes
         return (_MOST_AT_ONCE if backlog.can_take() else 0), backlog.room_bytes()
@@ -340,6 +351,20 @@ class Sender:
             self.round = Settled()
             self.inbox.settle(settled)
         self._complaints.tell_dropped()
+
+    def _look_for_silence(self, has_heard: bool) -> None:
+        """Say it when nothing is acknowledged for long: no other line may tell of a wrong topic."""
+        now = time.monotonic()
+        if has_heard or self.is_clear():
+            self._heard_at = now
+        elif now - self._heard_at >= _SILENCE_SECONDS:
+            self._heard_at = now
+            waiting = self.inbox.stats(0, 0)
+            self._complaints.say(
+                f"nothing was acknowledged for {_SILENCE_SECONDS:.0f} s",
+                f"{waiting.in_flight} updates wait in memory and {waiting.spooled} on disk for the "
+                f"topic {self.client.configuration.topic}; is it there, and its broker?",
+            )
 
     def _renew_publisher(self) -> None:
         """After an error that the client cannot recover from: what it had is spooled or dropped."""

@@ -59,6 +59,7 @@ class Session:
 
     def enter(self, client: Client, inbox: Inbox) -> None:
         """Belong to this client from now on, with no event so far."""
+        is_first_client = self.inbox is None
         self.client = client
         self.inbox = inbox
         self.accepted = self.lost = 0
@@ -69,8 +70,8 @@ class Session:
         """The greatest number of an event that was delivered."""
         self.given: dict[str, int] = {}
         """For each field the number of the last event that gave it."""
-        self.is_placed = self.is_new and self.pid == os.getpid()
-        """Whether it is known whether another process's spool has older events of it."""
+        self.is_placed = self.is_new and is_first_client and self.pid == os.getpid()
+        """Whether it is known whether another spool has older events of it."""
         self.behind: tuple[str, ...] = ()
         """The names of these spools."""
 

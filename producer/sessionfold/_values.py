@@ -127,9 +127,11 @@ def truth(argument: str, value: Any) -> bool:  # noqa: ANN401 - a caller's value
         InvalidFieldError: when it cannot say.
     """
     try:
-        return bool(value)
+        if not issubclass(type(value), str | bytes):  # "no" is true to Python
+            return bool(value)
     except Exception as error:
         raise InvalidFieldError(argument, f"is {_kind(value)}; accepted is bool") from error
+    raise InvalidFieldError(argument, f"is {_kind(value)}; accepted is bool")
 
 
 def _repaired(text: str) -> str:

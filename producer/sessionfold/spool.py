@@ -100,7 +100,7 @@ class Dropped:
     left: tuple[Left, ...]
 
 
-def status(directory: Path | None = None) -> Status:
+def status(directory: str | Path | None = None) -> Status:
     """Look at all spool files of a directory, of every destination. Nothing is changed or claimed.
 
     Raises:
@@ -113,7 +113,7 @@ def status(directory: Path | None = None) -> Status:
         if not os.path.lexists(found):
             return Status(directory=found, files=(), remains=(), unreadable=())
     else:
-        found = absolute(directory)
+        found = absolute(Path(directory))
     try:
         check(found)
         files = list_files(found)
@@ -129,7 +129,7 @@ def status(directory: Path | None = None) -> Status:
 
 
 def send(
-    directory: Path | Status | None = None,
+    directory: str | Path | Status | None = None,
     *,
     timeout_seconds: float = 30.0,
     on_progress: Callable[[int, int], None] | None = None,
@@ -169,7 +169,7 @@ def send(
 
 
 def drop(
-    directory: Path | None = None,
+    directory: str | Path | None = None,
     *,
     names: Collection[str] | None = None,
     damaged_only: bool = False,

@@ -11,6 +11,7 @@ Three kinds of journal, each a :class:`~.line.Line`:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .._publisher import Publisher
     from .._session import Session
     from .spool import Spool
+
+logger = logging.getLogger("sessionfold")
 
 _SYNC_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
@@ -63,6 +66,8 @@ class Backlog:
         self._unwritten: list[Spooled] = []
         self._held_unwritten: dict[tuple[str, ...], list[Spooled]] = {}
         self._unwritten_bytes = 0
+        # Held journals of which a session may have older events with the publisher.
+        self._unclear: set[tuple[str, ...]] = set()
         self._retry_at = self._adopt_at = 0.0
         self._sync_at: float | None = None
 
@@ -75,6 +80,11 @@ class Backlog:
     def has_own(self) -> bool:
         """Whether anything of this process waits here."""
         return self.is_open or bool(self._held) or bool(self._held_unwritten)
+
+    @property
+    def wants_clear(self) -> bool:
+        """Whether something here waits until the publisher has nothing of this process."""
+        return bool(self._unclear)
 
     def can_take(self) -> bool:
         """Say whether new events may come: there is room, and writing does not fail just now."""
@@ -98,6 +108,8 @@ class Backlog:
             if self.holds(session):
                 own.append(self._held_line(session.behind))
             session.behind = (*others, *(line.journal.path.name for line in own))
+            if session.given:
+                self._unclear.add(session.behind)
             return True
         return False
 
@@ -138,9 +150,15 @@ class Backlog:
         """
         done = self._adopt(settled)
         if is_clear:
+            self._unclear.clear()
             done |= self._advance_own(settled)
         done |= self._advance_held(settled)
-        return self._advance_adopted(settled) or done
+        done |= self._advance_adopted(settled)
+        for line in self._lines():
+            if line.trouble:
+                self._say("events are not delivered, and stay on disk", line.trouble)
+                line.trouble = ""
+        return done
 
     def take_unwritten(self, most: int) -> list[Spooled]:
         """Return events that cannot be written, and that nothing older on the disk is before."""
@@ -199,7 +217,7 @@ class Backlog:
     def _advance_held(self, settled: Settled) -> bool:
         done = False
         for behind, line in list(self._held.items()):
-            if self._is_free(line):
+            if behind not in self._unclear and self._is_free(line):
                 done |= line.advance(settled)
                 if line.is_empty:
                     self._end(line)
@@ -273,13 +291,26 @@ class Backlog:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self._say("events cannot be spooled, and wait in memory", error)
             return False
+        except ValueError:
+            # Younger ones are on their way already: these may not come behind them.
+            logger.exception("spooled events are out of order, and given up")
+            for session, entry, _ in spooled:
+                settled.dropped += entry.calls
+                session.settled += entry.calls
+                session.client.add_lost(session, entry.calls)
+            self._count_out(spooled, settled)
+            return True
         settled.spooled += sum(entry.calls for _, entry, _ in spooled)
-        settled.events += len(spooled)
-        settled.bytes += sum(size for _, _, size in spooled)
-        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in spooled)
+        self._count_out(spooled, settled)
         if self._sync_at is None:
             self._sync_at = time.monotonic() + _SYNC_SECONDS
         return True
+
+    def _count_out(self, spooled: list[Spooled], settled: Settled) -> None:
+        """Count events out of the memory."""
+        settled.events += len(spooled)
+        settled.bytes += sum(size for _, _, size in spooled)
+        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in spooled)
 
     def _sync(self) -> None:
         self._sync_at = None

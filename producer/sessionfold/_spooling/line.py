@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sessionfold_schemas import decode
 
-from .._publisher import NotTakenError
+from .._publisher import NotTakenError, sentence
 from .journal import JournalError
 
 if TYPE_CHECKING:
@@ -44,9 +44,13 @@ class Resent:
         line = self.line
         if error is None:
             self.is_delivered = True
+            session = self.session
+            if session is not None:
+                session.delivered_through = max(session.delivered_through, self.sequence)
         elif not line.publisher.is_refusal(error):
+            line.trouble = sentence(error)
             line.fail()
-        elif line.is_careful:
+        elif line.is_careful and not line.begins_again:
             self.refused(record.value())
         else:
             line.be_careful()
@@ -89,6 +93,13 @@ class Line:
         self._has_failed = False
         self._not_before = 0.0
         self._careful_through = -1
+        self.trouble = ""
+        """Why an event was not delivered, the last time; empty when that was told."""
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether it waits for the last reports, to publish the same events again."""
+        return self._has_failed
 
     @property
     def is_careful(self) -> bool:

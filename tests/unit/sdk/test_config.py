@@ -66,7 +66,6 @@ def test_further_settings_may_be_numbers_and_truths() -> None:
         ("exit_timeout_seconds", float("inf"), "SESSIONFOLD_EXIT_TIMEOUT_SECONDS"),
         ("text_limit_bytes", 10, "SESSIONFOLD_TEXT_LIMIT_BYTES"),
         ("on_full", "explode", "SESSIONFOLD_ON_FULL"),
-        ("colour", "red", "SESSIONFOLD_COLOUR"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(
@@ -77,6 +76,19 @@ def test_a_setting_that_cannot_work_is_refused_by_name(
     """With the variable, since that is where most come from."""
     with pytest.raises(lai.ConfigurationError, match=f"^the setting {name} .or {variable}. is not"):
         load({}, **{name: value})
+
+
+def test_a_setting_that_is_not_there_is_refused_with_those_that_are() -> None:
+    """A name that was mistyped is next to the one that was meant."""
+    with pytest.raises(lai.ConfigurationError, match=r"^the setting on_ful is .* on_full, "):
+        load({}, on_ful="drop")
+
+
+def test_an_empty_variable_is_none() -> None:
+    """Compose files make them of variables that are not set."""
+    names = ("TOPIC", "DISABLED", "SPOOL_DIRECTORY", "QUEUE_EVENTS")
+    empty = {f"SESSIONFOLD_{name}": "" for name in names}
+    assert load(empty) == load({}) == load({}, spool_directory="")
 
 
 def test_a_bad_variable_is_an_error_of_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
