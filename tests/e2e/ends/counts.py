@@ -20,7 +20,7 @@ class Counts:
     numbers: Counter[int] = field(default_factory=Counter)
     """How often each call is there."""
     ended: Counter[str] = field(default_factory=Counter)
-    """How often each session was ended."""
+    """How often each session was ended; an event that is there again is not another end."""
     opinions: int = 0
     """Events with an opinion on success, which no call here has given."""
     out_of_order: list[str] = field(default_factory=list)
@@ -42,7 +42,8 @@ def of_log(records: Iterable[StoredRecord]) -> dict[str, Counts]:
 def _count(counts: Counts, session_id: str, events: list[Event]) -> None:
     numbers = [number_of(event) for event in events]
     counts.numbers.update(number for number in numbers if number >= 0)
-    counts.ended[session_id] += sum(event["is_finished"] is True for event in events)
+    ends = {(e["producer_id"], e["sequence"]) for e in events if e["is_finished"] is True}
+    counts.ended[session_id] += len(ends)
     counts.opinions += sum(event["is_successful"] is not None for event in events)
     if not _is_in_order(events):
         counts.out_of_order.append(session_id)

@@ -95,6 +95,22 @@ def test_an_old_call_behind_a_newer_one_is_seen(numbers: list[int], is_good: boo
     assert (cell[1].out_of_order == []) == is_good
 
 
+def test_an_end_that_is_sent_again_is_one_end() -> None:
+    """It is known by its producer and its number; another one is another end."""
+    end = {"is_finished": True}
+    same = counts.of_log([record(0, 0), record(1, 8, **end), record(1, 8, **end)])
+    assert same["normal"].ended == {"normal/parent/0": 1}
+    other = counts.of_log([record(0, 0), record(1, 8, **end), record(2, 16, **end)])
+    assert other["normal"].ended == {"normal/parent/0": 2}
+
+
+def test_calls_may_be_sent_again_when_the_exit_timeout_had_passed() -> None:
+    """The broker had not acknowledged them, and so they went over the disk."""
+    repeated = replace(good("normal"), after=log(set(range(CALLS)), again={7}))
+    assert problems(repeated) != []
+    assert problems(replace(repeated, seconds=FULL.exit_timeout_seconds)) == []
+
+
 def good(name: str) -> Outcome:
     """Return a cell of the full state in which nothing went wrong."""
     kind = kind_of(name)
@@ -145,8 +161,8 @@ def kind_of(name: str) -> Kind:
     return found
 
 
-def record(place: int, number: int) -> StoredRecord:
-    """Return a record with one numbered call."""
+def record(place: int, number: int, **more: bool) -> StoredRecord:
+    """Return a record with one numbered call, and further fields."""
     session_id = "normal/parent/0"
     event = {
         "session_id": session_id,
@@ -155,6 +171,7 @@ def record(place: int, number: int) -> StoredRecord:
         "sequence": place,
         "lost_before": 0,
         "session_eval": float(number),
+        **more,
     }
     return StoredRecord(
         partition=0, offset=place, timestamp_ms=0, key=session_id.encode(), value=encode(event)
