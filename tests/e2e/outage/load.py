@@ -30,6 +30,9 @@ FLUSH_SECONDS = 100.0
 _MOST_OPEN = 60
 _END_SHARE = 0.01
 _TICK_SECONDS = 0.01
+_MOST_A_TICK = 50
+"""So that a worker which had no processor for a while does not fill its queue at one go then."""
+
 _READING_SECONDS = 1.0
 _HELD_READING_SECONDS = 0.1
 
@@ -125,9 +128,10 @@ class Run:
             now = time.monotonic()
             due += 0.0 if holds else self._rate * (now - before)
             before = now
-            while due >= 1:
+            made = min(int(due), _MOST_A_TICK)
+            for _ in range(made):
                 self._load.call()
-                due -= 1
+            due -= made
             self._read(_HELD_READING_SECONDS if holds else _READING_SECONDS, holds=holds)
 
     def _read(self, every_seconds: float, *, holds: bool) -> None:
