@@ -286,8 +286,9 @@ def end_waits(wait_for_flush: bool | None = None) -> bool:
 
 def wait_until_settled(session: Session) -> None:
     """Wait, with the configured bound, until this session's events are delivered or dropped."""
-    client = session.client
-    client.flush_session(session, client.configuration.end_timeout_seconds)
+    client = _process.last()
+    if client is not None:
+        client.flush_session(session, client.configuration.end_timeout_seconds)
 
 
 def _begin_nothing(client: Client, session_id: object) -> str:

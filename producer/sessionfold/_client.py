@@ -141,8 +141,9 @@ class Client:
 
     def flush_session(self, session: Session, timeout_seconds: float) -> None:
         """Wait until what was accepted of ``session`` so far is delivered or dropped."""
-        if session.inbox is self.inbox:
-            self._wait_for([session], timeout_seconds)
+        known = self._known.get(session.id)
+        if known is not None and known.inbox is self.inbox:
+            self._wait_for([known], timeout_seconds)
 
     def stats(self) -> Stats:
         """Read the books at one moment."""
@@ -208,10 +209,13 @@ class Client:
         if self.sender is not None:
             self.sender.abandon()
 
-    def _accept(self, session: Session) -> None:
-        session.enter(self, self.inbox)
-        self._publishing.add(session)
-        self._known.setdefault(session.id, session)
+    def _accept(self, session: Session) -> Session:
+        """Return the one session with this ID; a context may hold one of an earlier client."""
+        known = self._known.setdefault(session.id, session)
+        if known.inbox is not self.inbox:
+            known.enter(self, self.inbox)
+            self._publishing.add(known)
+        return known
 
     def _make_backlog(
         self, publisher: Publisher, say: Callable[[str, object], None]
@@ -333,6 +337,7 @@ def _started(sender: Sender) -> threading.Thread | None:
     thread = threading.Thread(target=sender.run, name="sessionfold", daemon=True)
     try:
         thread.start()
-    except RuntimeError:
+    except RuntimeError as error:
+        logger.warning("no thread can be started, so only flush() and the end deliver: %s", error)
         return None
     return thread

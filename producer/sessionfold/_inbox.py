@@ -67,7 +67,7 @@ class Inbox:
     bytes is a soft one: what several threads add in the same moment may be counted once.
     """
 
-    def __init__(self, configuration: Configuration, accept: Callable[[Session], None]) -> None:
+    def __init__(self, configuration: Configuration, accept: Callable[[Session], Session]) -> None:
         self.lock = threading.RLock()
         self._accept = accept
         self._updates: deque[Update] = deque()
@@ -99,6 +99,7 @@ class Inbox:
         self._taken = 0
         # One plain lock for each wait; a set, since nothing can come between its single steps.
         self._waits: set[threading.Lock] = set()
+        self.sender_thread = 0
         self.rounds = 0
         """How many rounds of the sender are in the books."""
 
@@ -240,6 +241,10 @@ class Inbox:
             self._wake.acquire(timeout=seconds)
         self._asleep = False
 
+    def is_locked_here(self) -> bool:
+        """Say whether this very thread is within a call that has the lock: in a signal handler."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+
     @property
     def waiters(self) -> int:
         """How many calls wait for something to be settled."""
@@ -284,7 +289,9 @@ class Inbox:
         """Put the first update of a session, or one for which there may be no room."""
         if self._found_a_place(update, urgent):
             return
-        ends = monotonic() + self._block_seconds
+        # The sender's own thread (a callback, a log handler) would wait for itself.
+        blocks = threading.get_ident() != self.sender_thread
+        ends = monotonic() + (self._block_seconds if blocks else 0.0)
         while (left := ends - monotonic()) > 0:
             self.wait_for(lambda: self._closed or self._has_room(urgent), left)
             if self._found_a_place(update, urgent):
@@ -295,7 +302,7 @@ class Inbox:
         session, _, _, _, size = update
         with self.lock:
             if session.inbox is not self:
-                self._accept(session)
+                session = update[0] = self._accept(session)
             if self._closed:
                 raise ClosedError
             if self._is_crowded():
@@ -341,10 +348,13 @@ class Inbox:
 
     def _join(self, waiting: Update, update: Update) -> None:
         """Let an update be carried by an earlier one of its session, which nothing has followed."""
-        waiting[1].update(update[1])
+        merged = {**waiting[1], **update[1]}
+        grown = charged(merged) - waiting[4]
+        # From here on nothing is called: no signal can come between.
+        waiting[1] = merged
         waiting[2] = update[2]
         waiting[3] += 1
-        waiting[4] += update[4]
-        self._put_bytes += update[4]
+        waiting[4] += grown
+        self._put_bytes += grown
         self._joined += 1
         self._coalesced += 1

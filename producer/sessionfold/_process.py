@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -32,6 +34,7 @@ _parents: list[Client] = []
 _is_loading = False
 _forking: list[bool] = []
 _FORK_SECONDS = 5.0
+_AGAIN_SECONDS = 0.005
 
 
 def client() -> Client:
@@ -115,6 +118,7 @@ def replaced(replacement: Client | None) -> Iterator[None]:
     What the block closes is closed in the block only.
     """
     global existing, _closed
+    entered_in = os.getpid()
     with _lock:
         previous = existing, _closed
         existing, _closed = replacement, None
@@ -124,6 +128,10 @@ def replaced(replacement: Client | None) -> Iterator[None]:
         with _lock:
             made_within = existing
             existing, _closed = previous
+            if existing is not None and os.getpid() != entered_in:
+                # A child that leaves the block has no thread of its parent's.
+                _parents.append(existing)
+                existing = None
         if made_within is not None and made_within is not replacement:
             made_within.close(made_within.configuration.exit_timeout_seconds)
 
@@ -204,6 +212,11 @@ def _prepare_process() -> None:
     _register_at_exit(os.getpid())
 
 
+def _send_again(number: int) -> None:
+    time.sleep(_AGAIN_SECONDS)
+    os.kill(os.getpid(), number)
+
+
 @cache
 def _flush_on_sigterm() -> None:
     """Let SIGTERM deliver or spool what waits, and then do what it did before.
@@ -218,6 +231,10 @@ def _flush_on_sigterm() -> None:
         return
 
     def flush_and_go_on(number: int, frame: FrameType | None) -> None:
+        if existing is not None and existing.inbox.is_locked_here():
+            # The sender could do nothing while this waits for it: come back in a moment.
+            _thread.start_new_thread(_send_again, (number,))
+            return
         if callable(before):
             if existing is not None:
                 existing.flush(existing.configuration.exit_timeout_seconds)

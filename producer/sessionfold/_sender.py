@@ -7,6 +7,7 @@ tests, and where no thread can be started any more, whoever waits turns it.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -109,6 +110,7 @@ class Sender:
 
     def run(self) -> None:
         """Turn rounds until the inbox is closed and what waits is delivered, or time is out."""
+        self.inbox.sender_thread = threading.get_ident()
         while not self.inbox.is_closed:
             self._guarded(self.step)
         while time.monotonic() < self.client.closes_at and not self.is_clear():
@@ -241,7 +243,8 @@ class Sender:
         )
         if not self._spooling:
             return room, room_bytes
-        return (_MOST_AT_ONCE if backlog.can_take() else 0), backlog.room_bytes()
+        may_take = backlog.can_take() and not backlog.is_about_to_end()
+        return (_MOST_AT_ONCE if may_take else 0), backlog.room_bytes()
 
     def _place(self, flight: Flight, value: bytes, fields: dict[str, Any], closing: bool) -> None:
         """Hand an event to the publisher, or to the backlog when older ones are there."""
@@ -383,7 +386,7 @@ class Sender:
         elif is_behind:
             return
         elif self.inbox.waiters or self.inbox.is_closed:
-            self._publisher.poll(_HURRY_SECONDS, hurry=True)
+            self._hurry()
         elif self._quiet < _QUIET_ROUNDS:
             self.inbox.sleep(_PACE_SECONDS, lightly=False)
         elif self._handed or not self.is_clear():
@@ -391,6 +394,13 @@ class Sender:
             self.inbox.sleep(_SLOW_PACE_SECONDS, lightly=self.inbox.is_empty)
         else:
             self.inbox.sleep(_IDLE_SECONDS, lightly=True)
+
+    def _hurry(self) -> None:
+        """Wait for reports, no longer than needed; where there can be none, wait all the same."""
+        begun = time.monotonic()
+        self._publisher.poll(_HURRY_SECONDS, hurry=True)
+        if time.monotonic() - begun < _HURRY_SECONDS / 4:
+            time.sleep(_HURRY_SECONDS)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Do ``work``; an error of ours must not end the thread that everything waits for."""

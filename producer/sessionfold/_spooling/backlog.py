@@ -37,6 +37,7 @@ _ADOPT_SECONDS = 30.0
 _MOST_ADOPTED = 8
 """Each holds two descriptors, and events in the client's queue."""
 _RETRY_SECONDS = 1.0
+_ENDING_SECONDS = 1.0
 
 Spooled = tuple["Session", Entry, int]
 """An event for the disk, its session, and the bytes it is charged with in memory."""
@@ -68,6 +69,9 @@ class Backlog:
         self._unwritten_bytes = 0
         # Held journals of which a session may have older events with the publisher.
         self._unclear: set[tuple[str, ...]] = set()
+        # Sessions of which events are here, by journal: they must not be forgotten meanwhile.
+        self._kept: dict[tuple[str, ...], dict[bytes, Session]] = {}
+        self._ending_since: float | None = None
         self._retry_at = self._adopt_at = 0.0
         self._sync_at: float | None = None
 
@@ -81,10 +85,24 @@ class Backlog:
         """Whether anything of this process waits here."""
         return self.is_open or bool(self._held) or bool(self._held_unwritten)
 
+    def is_about_to_end(self) -> bool:
+        """Say whether all of this process's journal is on its way, so that it is worth waiting.
+
+        In a steady stream of updates it would never be empty else, and grow until it is full.
+        """
+        own = self._own
+        if own is None or self._unwritten or not own.is_all_under_way:
+            self._ending_since = None
+            return False
+        now = time.monotonic()
+        if self._ending_since is None:
+            self._ending_since = now
+        return now - self._ending_since < _ENDING_SECONDS
+
     @property
     def wants_clear(self) -> bool:
         """Whether something here waits until the publisher has nothing of this process."""
-        return bool(self._unclear)
+        return bool(self._unclear) or any(line.is_careful for line in self._lines())
 
     def can_take(self) -> bool:
         """Say whether new events may come: there is room, and writing does not fail just now."""
@@ -123,6 +141,7 @@ class Backlog:
     def put(self, session: Session, entry: Entry, size: int) -> None:
         """Take an event; it is written by the next :meth:`write`."""
         self._unwritten_bytes += len(entry.value)
+        self._kept.setdefault(session.behind, {})[session.key] = session
         if session.behind:
             self._held_unwritten.setdefault(session.behind, []).append((session, entry, size))
         else:
@@ -149,6 +168,7 @@ class Backlog:
             is_clear: whether no event of this process is with the publisher or waits to be placed.
         """
         done = self._adopt(settled)
+        self._let_one_be_careful(is_clear=is_clear)
         if is_clear:
             self._unclear.clear()
             done |= self._advance_own(settled)
@@ -202,6 +222,16 @@ class Backlog:
         """In a forked child: let go of what is the parent's."""
         self._spool.abandon()
 
+    def _let_one_be_careful(self, *, is_clear: bool) -> None:
+        """While a line narrows a refusal down, let nothing share a request with its one event."""
+        lines = self._lines()
+        careful = next((line for line in lines if line.is_careful), None)
+        for line in lines:
+            line.may_publish = careful is None or line is careful
+        if careful is not None:
+            others = any(line.is_under_way for line in lines if line is not careful)
+            careful.may_publish = is_clear and not others
+
     def _advance_own(self, settled: Settled) -> bool:
         line = self._own
         if line is None:
@@ -210,6 +240,7 @@ class Backlog:
         if line.is_empty:
             self._end(line)
             self._own = None
+            self._kept.pop((), None)
             if line.journal.lost_calls and not self._unwritten:
                 self._settle_all()
         return done
@@ -221,6 +252,9 @@ class Backlog:
                 done |= line.advance(settled)
                 if line.is_empty:
                     self._end(line)
+                    for session in self._kept.pop(behind, {}).values():
+                        if line.journal.lost_calls and behind not in self._held_unwritten:
+                            session.settled = session.accepted
                     del self._held[behind]
         return done
 
@@ -235,6 +269,8 @@ class Backlog:
         return done
 
     def _taken(self, spooled: list[Spooled], most: int) -> list[Spooled]:
+        # What failed may have been put behind what came later: a journal sorts, a list does not.
+        spooled.sort(key=lambda each: each[1].sequence)
         taken, spooled[:most] = spooled[:most], []
         self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in taken)
         return taken

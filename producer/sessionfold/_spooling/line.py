@@ -93,8 +93,20 @@ class Line:
         self._has_failed = False
         self._not_before = 0.0
         self._careful_through = -1
+        self.may_publish = True
         self.trouble = ""
         """Why an event was not delivered, the last time; empty when that was told."""
+
+    @property
+    def is_all_under_way(self) -> bool:
+        """Whether the publisher has all that waits, and nothing of it has failed."""
+        waiting = self.journal.waiting
+        return not self._has_failed and 0 < waiting == len(self._under_way)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the publisher has anything of it."""
+        return self.reports < self._published
 
     @property
     def begins_again(self) -> bool:
@@ -132,7 +144,7 @@ class Line:
             if self.reports == self._published:
                 self._begin_again()
             return marked
-        if time.monotonic() < self._not_before:
+        if time.monotonic() < self._not_before or not self.may_publish:
             return marked
         return self._publish_more(settled) or marked
 

@@ -121,8 +121,11 @@ class Spool:
         """Close a file and leave it to others; if it was deleted, tidy up behind it."""
         journal.close()
         _, claim = self._open.pop(journal.path.name, (None, None))
+        is_there = self.exists(journal.path.name)
         if claim is not None:
-            claim.release(delete=not self.exists(journal.path.name))
+            claim.release(delete=not is_there)
+        if not is_there:
+            self._created.discard(journal.path.name)
 
     def close(self) -> None:
         """Release all files."""
