@@ -91,7 +91,9 @@ def check(directory: Path) -> None:
             f"{directory} belongs to another user (ID {found.st_uid}); name a directory of your own"
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise SpoolUnavailableError(f"{directory} can be written by others; chmod 700 {directory}")
+        raise SpoolUnavailableError(
+            f"{directory} can be written by others; name a folder of your own, or let one be made"
+        )
 
 
 def unavailable(directory: Path, error: OSError) -> SpoolUnavailableError:
