@@ -108,8 +108,8 @@ def make_unsafe(where: Path, how: str) -> None:
     [
         ("link", "is a symbolic link; name the directory itself"),
         ("file", "is not a directory"),
-        ("group", "can be written by others; chmod 700 "),
-        ("others", "can be written by others; chmod 700 "),
+        ("group", "can be written by others; name a folder "),
+        ("others", "can be written by others; name a folder "),
         pytest.param("owner", "belongs to another user (ID 4321)", marks=as_root),
     ],
 )
