@@ -16,7 +16,6 @@ from tests.e2e.outage.log import (
     backward,
     differences,
     events,
-    first_of_each,
     folded,
     repeated,
     spooled_calls,
@@ -87,7 +86,8 @@ def test_the_state_is_right_when_nobody_knows_what_arrived(
 ) -> None:
     """Deliveries fail in the outage, with results that are not known: no old value comes back.
 
-    What was sent again is in the log more than once; everything else still is in order.
+    What is sent again comes behind later events, whether or not it had arrived before; so the order
+    of numbers says nothing here, and the fold everything.
     """
     with fleet(own_broker, tmp_path, delivery_timeout_seconds=1) as workers:
         held = outage_of(workers, own_broker, outage, seconds)
@@ -98,8 +98,6 @@ def test_the_state_is_right_when_nobody_knows_what_arrived(
     log = read_all(own_broker, "t")
     model = {key: given for each in results.values() for key, given in each["model"].items()}
     assert differences(folded(log), model) == {}
-    found = events(log)
-    assert backward(first_of_each(found)) == []
     assert list(workers.spool.glob("*.spool*")) == []
 
 

@@ -59,14 +59,6 @@ def repeated(found: Iterable[Event]) -> set[tuple[str, int]]:
     return {number for number, count in numbers.items() if count > 1}
 
 
-def first_of_each(found: Iterable[Event]) -> list[Event]:
-    """Return the events without what was sent again."""
-    first: dict[tuple[str, int], Event] = {}
-    for event in found:
-        first.setdefault((event["producer_id"], event["sequence"]), event)
-    return list(first.values())
-
-
 def backward(found: Iterable[Event]) -> list[tuple[str, int]]:
     """Return the events that come behind a later one of their session and producer."""
     last: dict[tuple[str, str], int] = defaultdict(lambda: -1)
