@@ -208,7 +208,9 @@ class Sender:
             logger.exception("an update could not be encoded")
             self._drop(flight, f"{type(error).__name__} when it was encoded")
             return
-        self._place(flight, value, fields, closing)
+        self._place(flight, value, closing)
+        if self._backlog is not None:
+            session.given.update(dict.fromkeys(fields, sequence))
 
     def _encoded(
         self, session: Session, occurred_at: int, sequence: int, lost: int, fields: dict[str, Any]
@@ -246,14 +248,12 @@ class Sender:
         may_take = backlog.can_take() and not backlog.is_about_to_end()
         return (_MOST_AT_ONCE if may_take else 0), backlog.room_bytes()
 
-    def _place(self, flight: Flight, value: bytes, fields: dict[str, Any], closing: bool) -> None:
+    def _place(self, flight: Flight, value: bytes, closing: bool) -> None:
         """Hand an event to the publisher, or to the backlog when older ones are there."""
         backlog, session = self._backlog, flight.session
-        if backlog is not None:
-            session.given.update(dict.fromkeys(fields, flight.sequence))
-            if closing or self._spooling or self._is_held(backlog, session):
-                self._spool(backlog, flight, value)
-                return
+        if backlog is not None and (closing or self._spooling or self._is_held(backlog, session)):
+            self._spool(backlog, flight, value)
+            return
         if closing:
             self._drop(flight, _ENDED)
             return

@@ -37,7 +37,8 @@ _ADOPT_SECONDS = 30.0
 _MOST_ADOPTED = 8
 """Each holds two descriptors, and events in the client's queue."""
 _RETRY_SECONDS = 1.0
-_ENDING_SECONDS = 1.0
+_ENDING_SECONDS = 0.1
+"""How long after an acknowledgement it is worth waiting for the last ones."""
 
 Spooled = tuple["Session", Entry, int]
 """An event for the disk, its session, and the bytes it is charged with in memory."""
@@ -71,7 +72,7 @@ class Backlog:
         self._unclear: set[tuple[str, ...]] = set()
         # Sessions of which events are here, by journal: they must not be forgotten meanwhile.
         self._kept: dict[tuple[str, ...], dict[bytes, Session]] = {}
-        self._ending_since: float | None = None
+        self._ends_by = 0.0
         self._retry_at = self._adopt_at = 0.0
         self._sync_at: float | None = None
 
@@ -88,16 +89,13 @@ class Backlog:
     def is_about_to_end(self) -> bool:
         """Say whether all of this process's journal is on its way, so that it is worth waiting.
 
-        In a steady stream of updates it would never be empty else, and grow until it is full.
+        In a steady stream of updates it would never be empty else, and grow until it is full. Only
+        while the broker acknowledges: with one that is away, the disk must take what comes.
         """
         own = self._own
         if own is None or self._unwritten or not own.is_all_under_way:
-            self._ending_since = None
             return False
-        now = time.monotonic()
-        if self._ending_since is None:
-            self._ending_since = now
-        return now - self._ending_since < _ENDING_SECONDS
+        return time.monotonic() < self._ends_by
 
     @property
     def wants_clear(self) -> bool:
@@ -183,12 +181,16 @@ class Backlog:
     def take_unwritten(self, most: int) -> list[Spooled]:
         """Return events that cannot be written, and that nothing older on the disk is before."""
         if self._own is None and self._unwritten:
-            return self._taken(self._unwritten, most)
+            taken = self._taken(self._unwritten, most)
+            if not self._unwritten:
+                self._kept.pop((), None)
+            return taken
         for behind, spooled in self._held_unwritten.items():
             if behind not in self._held and not any(map(self._spool.exists, behind)):
                 taken = self._taken(spooled, most)
                 if not spooled:
                     del self._held_unwritten[behind]
+                    self._kept.pop(behind, None)
                 return taken
         return []
 
@@ -236,7 +238,10 @@ class Backlog:
         line = self._own
         if line is None:
             return False
+        before = line.journal.waiting
         done = line.advance(settled)
+        if line.journal.waiting < before:
+            self._ends_by = time.monotonic() + _ENDING_SECONDS
         if line.is_empty:
             self._end(line)
             self._own = None
