@@ -24,12 +24,7 @@ SOAK_SECONDS = 300.0
 SMALL: dict[str, Any] = {"queue_events": "200", "spool_megabytes": "1"}
 """So that the queue and the spool are full at times."""
 
-RARE = pytest.mark.xfail(
-    strict=False, reason="Ctrl+C within Condition.wait, or between two entries in the books"
-)
-
 KINDS = ("logs", "finalizers", "signals", "masks", "failures")
-INTERRUPTS = pytest.param("interrupts", marks=RARE)
 WITHOUT = (
     ("logs", "spool"),
     ("finalizers", "drop"),
@@ -37,13 +32,13 @@ WITHOUT = (
     ("signals", "block"),
     ("masks", "spool"),
     ("failures", "drop"),
-    pytest.param("interrupts", "spool", marks=RARE),
-    pytest.param("interrupts", "drop", marks=RARE),
-    pytest.param("interrupts", "block", marks=RARE),
+    ("interrupts", "spool"),
+    ("interrupts", "drop"),
+    ("interrupts", "block"),
 )
 
 
-@pytest.mark.parametrize("kind", [*KINDS, INTERRUPTS])
+@pytest.mark.parametrize("kind", [*KINDS, "interrupts"])
 def test_with_a_broker(kind: str, broker: Broker, topic: str, tmp_path: Path) -> None:
     """Everything is delivered, on the sessions that were meant."""
     accounts = disturbed(
