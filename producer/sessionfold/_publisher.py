@@ -155,6 +155,9 @@ def client_settings(configuration: Configuration) -> dict[str, object]:
         "client.id": "sessionfold",
         "enable.idempotence": True,
         "acks": "all",
+        # With more, a broker that was fenced can lose a batch that the client then reports as
+        # delivered, since a later one was taken.
+        "max.in.flight": 1,
         "compression.type": "zstd",
         # Java's partitioner: workers in any language put a session on the same partition.
         "partitioner": "murmur2_random",

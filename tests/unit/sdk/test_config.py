@@ -138,5 +138,6 @@ def test_the_client_is_set_up_not_to_lose_or_reorder() -> None:
     settings = client_settings(load({}, kafka={"compression.type": "lz4"}))
     assert settings["enable.idempotence"] is True
     assert settings["acks"] == "all"
+    assert settings["max.in.flight"] == 1
     assert settings["partitioner"] == "murmur2_random"
     assert settings["compression.type"] == "lz4"
