@@ -232,24 +232,12 @@ class Client:
             self.producer_id,
         )
         most_bytes = settings.spool_megabytes * 1024 * 1024
-        return Backlog(
-            spool, most_bytes, publisher, self._known_session, say, self._settle_sessions
-        )
-
-    def _settle_sessions(self) -> None:
-        """After nothing waits any more, and of some events it was not known whose they were."""
-        for session in self._all_sessions():
-            if not session.behind:
-                session.settled = session.accepted
+        return Backlog(spool, most_bytes, publisher, say)
 
     def _all_sessions(self) -> list[Session]:
         """Return those that have published; a copy in one go, since others add to them."""
         found = [reference() for reference in list(self._publishing.data)]  # type: ignore[attr-defined]
         return [session for session in found if session is not None]
-
-    def _known_session(self, key: bytes) -> Session | None:
-        session = self._known.get(key.decode())
-        return session if session is not None and session.inbox is self.inbox else None
 
     def _wait_for(self, sessions: Iterable[Session], timeout_seconds: float) -> bool:
         settlement = _Settlement(self, sessions)

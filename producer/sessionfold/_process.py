@@ -175,11 +175,10 @@ def _load_modules() -> None:
         raise NotInitializedError("sessionfold is being imported by this thread; call again later")
     _is_loading = True
     try:
-        from . import _client, _config, _values
+        from . import _client, _values
 
         _client.load_contract()
         _values.number_adapter()
-        assert _config  # noqa: S101 - imported for those who need it
     finally:
         _is_loading = False
 

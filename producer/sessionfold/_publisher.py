@@ -179,15 +179,14 @@ def sentence(error: DeliveryError) -> str:
 
 def _refusal(error: Exception, configuration: Configuration) -> str:
     """Say why the client did not start; never with a setting's value, which may be a secret."""
-    sentence = _sentence(error)
+    words = _sentence(error)
     for value in configuration.kafka_settings().values():
-        sentence = sentence.replace(f'"{value}"', "(not shown)")
-    return f"the Kafka client refuses its settings: {sentence}"
+        words = words.replace(f'"{value}"', "(not shown)")
+    return f"the Kafka client refuses its settings: {words}"
 
 
 def _sentence(error: Exception) -> str:
-    cause = error.args[0] if error.args else error
-    return cause.str() if isinstance(cause, KafkaError) else str(cause)
+    return sentence(error.args[0] if error.args else error)
 
 
 class RateLimit(logging.Filter):

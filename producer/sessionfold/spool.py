@@ -33,9 +33,9 @@ from ._spooling.directory import (
     lock_path,
     unavailable,
 )
-from ._spooling.journal import DAMAGED_SUFFIX, Journal, JournalError
+from ._spooling.journal import DAMAGED_SUFFIX, Journal, JournalError, damaged_path
 from ._spooling.sending import OWNED, Left, Sending, Sent
-from ._spooling.status import SpoolFile, list_files
+from ._spooling.status import SpoolFile, list_files, set_aside_bytes
 
 __all__ = [
     "Dropped",
@@ -79,8 +79,8 @@ class Status:
     @property
     def damaged(self) -> dict[str, int]:
         """How many damaged bytes there are, by name, where there are any."""
-        files = {file.name: file.damaged_bytes for file in self.files if file.damaged_bytes}
-        return files | {each.name: each.damaged_bytes for each in self.remains}
+        beside = {file.name: file.damaged_bytes for file in self.files if file.damaged_bytes}
+        return beside | {each.name: each.damaged_bytes for each in self.remains}
 
     def waiting_for(self, topic: str, bootstrap_servers: str) -> tuple[SpoolFile, ...]:
         """Return the files of this destination that no living process owns."""
@@ -116,13 +116,13 @@ def status(directory: str | Path | None = None) -> Status:
         found = absolute(Path(directory))
     try:
         check(found)
-        files = list_files(found)
-        others = sorted(set(os.listdir(found)) - {file.name for file in files})  # noqa: PTH208
+        listed = list_files(found)
+        others = sorted(set(os.listdir(found)) - {file.name for file in listed})  # noqa: PTH208
     except OSError as error:
         raise unavailable(found, error) from error
     return Status(
         directory=found,
-        files=tuple(files),
+        files=tuple(listed),
         remains=tuple(_remains(found, others)),
         unreadable=tuple(_unreadable(found, others)),
     )
@@ -204,7 +204,7 @@ class _Dropping:
     def drop(self, name: str) -> None:
         """Delete one file, unless a living process owns it."""
         path = self._directory / name
-        if not is_name(name) or not any(map(os.path.lexists, (path, _beside(path)))):
+        if not is_name(name) or not any(map(os.path.lexists, (path, damaged_path(path)))):
             self._left.append(Left(name=name, reason="there is none of this name"))
             return
         try:
@@ -235,11 +235,11 @@ class _Dropping:
         if os.path.lexists(path):
             with closing(Journal.open(path)) as journal:  # which sets aside what is damaged
                 updates = journal.waiting_calls
-        damaged_bytes = _size(_beside(path))
+        damaged_bytes = set_aside_bytes(path)
         if not self._damaged_only:
             path.unlink(missing_ok=True)
             self._updates += updates
-        _beside(path).unlink(missing_ok=True)
+        damaged_path(path).unlink(missing_ok=True)
         self._damaged_bytes += damaged_bytes
         if damaged_bytes or not self._damaged_only:
             self._names.append(path.name)
@@ -250,7 +250,7 @@ def _remains(directory: Path, names: list[str]) -> Iterator[Remains]:
     for name in names:
         whole = name.removesuffix(DAMAGED_SUFFIX)
         if whole != name and is_name(whole) and not os.path.lexists(directory / whole):
-            yield Remains(name=whole, damaged_bytes=_size(directory / name))
+            yield Remains(name=whole, damaged_bytes=set_aside_bytes(directory / whole))
 
 
 def _unreadable(directory: Path, names: list[str]) -> Iterator[Left]:
@@ -279,14 +279,3 @@ def _elsewhere(file: SpoolFile) -> str:
     if not file.header.topic:
         return "it is for another destination"
     return f"it is for {file.header.topic} at {file.header.bootstrap_servers}"
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + DAMAGED_SUFFIX)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0

@@ -43,6 +43,12 @@ _ENDING_SECONDS = 0.1
 Spooled = tuple["Session", Entry, int]
 """An event for the disk, its session, and the bytes it is charged with in memory."""
 
+Behind = tuple[str, ...]
+"""The names of the spool files that a journal must wait for."""
+
+_OWN: Behind = ()
+"""What waits for none: this process's own journal."""
+
 
 class Backlog:
     """What this process has on disk or is to write there. One thread: the sender's."""
@@ -52,39 +58,33 @@ class Backlog:
         spool: Spool,
         most_bytes: int,
         publisher: Publisher,
-        session: Callable[[bytes], Session | None],
         say: Callable[[str, object], None],
-        settle_all: Callable[[], None],
     ) -> None:
         self._spool = spool
         self._most_bytes = most_bytes
         self._publisher = publisher
-        self._session = session
         self._say = say
-        self._settle_all = settle_all
-        self._own: Line | None = None
-        self._held: dict[tuple[str, ...], Line] = {}
+        # The own and the held journals, what is to be written to each (never an empty list), and
+        # the sessions of these events, by key: they must not be forgotten meanwhile.
+        self._lines: dict[Behind, Line] = {}
+        self._unwritten: dict[Behind, list[Spooled]] = {}
+        self._sessions: dict[Behind, dict[bytes, Session]] = {}
         self._adopted: list[Line] = []
-        self._unwritten: list[Spooled] = []
-        self._held_unwritten: dict[tuple[str, ...], list[Spooled]] = {}
         self._unwritten_bytes = 0
         # Held journals of which a session may have older events with the publisher.
-        self._unclear: set[tuple[str, ...]] = set()
-        # Sessions of which events are here, by journal: they must not be forgotten meanwhile.
-        self._kept: dict[tuple[str, ...], dict[bytes, Session]] = {}
-        self._ends_by = 0.0
+        self._unclear: set[Behind] = set()
         self._retry_at = self._adopt_at = 0.0
         self._sync_at: float | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether new events must go this way, since older ones have."""
-        return self._own is not None or bool(self._unwritten)
+        return self._has(_OWN)
 
     @property
     def has_own(self) -> bool:
         """Whether anything of this process waits here."""
-        return self.is_open or bool(self._held) or bool(self._held_unwritten)
+        return bool(self._lines or self._unwritten)
 
     def is_about_to_end(self) -> bool:
         """Say whether all of this process's journal is on its way, so that it is worth waiting.
@@ -92,15 +92,15 @@ class Backlog:
         In a steady stream of updates it would never be empty else, and grow until it is full. Only
         while the broker acknowledges: with one that is away, the disk must take what comes.
         """
-        own = self._own
-        if own is None or self._unwritten or not own.is_all_under_way:
+        own = self._lines.get(_OWN)
+        if own is None or _OWN in self._unwritten or not own.is_all_under_way:
             return False
-        return time.monotonic() < self._ends_by
+        return time.monotonic() < own.acknowledged_at + _ENDING_SECONDS
 
     @property
     def wants_clear(self) -> bool:
         """Whether something here waits until the publisher has nothing of this process."""
-        return bool(self._unclear) or any(line.is_careful for line in self._lines())
+        return bool(self._unclear) or any(line.is_careful for line in self._all_lines())
 
     def can_take(self) -> bool:
         """Say whether new events may come: there is room, and writing does not fail just now."""
@@ -120,9 +120,9 @@ class Backlog:
         if not others or (self.holds(session) and set(others) <= set(session.behind)):
             return False
         with suppress(JournalError, SpoolUnavailableError):
-            own = [self._own_line()] if self.is_open else []
+            own = [self._line_for(_OWN)] if self.is_open else []
             if self.holds(session):
-                own.append(self._held_line(session.behind))
+                own.append(self._line_for(session.behind))
             session.behind = (*others, *(line.journal.path.name for line in own))
             if session.given:
                 self._unclear.add(session.behind)
@@ -131,31 +131,24 @@ class Backlog:
 
     def holds(self, session: Session) -> bool:
         """Say whether a session's events must wait for another process's spool."""
-        behind = session.behind
-        if behind and behind not in self._held and behind not in self._held_unwritten:
-            session.behind = behind = ()  # gone, and what waited for it is delivered
-        return bool(behind)
+        if not self._has(session.behind):
+            session.behind = _OWN  # gone, and what waited for it is delivered
+        return session.behind != _OWN
 
     def put(self, session: Session, entry: Entry, size: int) -> None:
         """Take an event; it is written by the next :meth:`write`."""
         self._unwritten_bytes += len(entry.value)
-        self._kept.setdefault(session.behind, {})[session.key] = session
-        if session.behind:
-            self._held_unwritten.setdefault(session.behind, []).append((session, entry, size))
-        else:
-            self._unwritten.append((session, entry, size))
+        self._sessions_of(session.behind)[session.key] = session
+        self._unwritten.setdefault(session.behind, []).append((session, entry, size))
 
     def write(self, settled: Settled) -> None:
         """Write what was taken; what cannot be written stays in memory and is tried again."""
         now = time.monotonic()
         if now < self._retry_at:
             return
-        if self._unwritten and self._wrote(self._own_line, self._unwritten, settled):
-            self._unwritten = []
-        for behind in list(self._held_unwritten):
-            spooled = self._held_unwritten[behind]
-            if self._wrote(lambda behind=behind: self._held_line(behind), spooled, settled):  # type: ignore[misc]
-                del self._held_unwritten[behind]
+        for behind, spooled in list(self._unwritten.items()):
+            if self._wrote(behind, spooled, settled):
+                del self._unwritten[behind]
         if self._sync_at is not None and now >= self._sync_at:
             self._sync()
 
@@ -169,55 +162,57 @@ class Backlog:
         self._let_one_be_careful(is_clear=is_clear)
         if is_clear:
             self._unclear.clear()
-            done |= self._advance_own(settled)
-        done |= self._advance_held(settled)
-        done |= self._advance_adopted(settled)
-        for line in self._lines():
-            if line.trouble:
-                self._say("events are not delivered, and stay on disk", line.trouble)
-                line.trouble = ""
+        for behind, line in list(self._lines.items()):
+            if behind not in self._unclear and (is_clear or behind != _OWN):
+                done |= self._advance_line(line, settled)
+                if line.is_empty:
+                    self._end_own(behind, line)
+        for line in list(self._adopted):
+            done |= self._advance_line(line, settled)
+            if line.is_empty:
+                self._end(line)
+                self._adopted.remove(line)
+        self._tell_troubles()
         return done
 
     def take_unwritten(self, most: int) -> list[Spooled]:
         """Return events that cannot be written, and that nothing older on the disk is before."""
-        if self._own is None and self._unwritten:
-            taken = self._taken(self._unwritten, most)
-            if not self._unwritten:
-                self._kept.pop((), None)
+        for behind, spooled in self._unwritten.items():
+            if behind in self._lines or any(map(self._spool.exists, behind)):
+                continue
+            # What failed may have been put behind what came later: a journal sorts, a list not.
+            spooled.sort(key=lambda each: each[1].sequence)
+            taken, spooled[:most] = spooled[:most], []
+            self._unwritten_bytes -= _bytes_of(taken)
+            if not spooled:
+                del self._unwritten[behind], self._sessions[behind]
             return taken
-        for behind, spooled in self._held_unwritten.items():
-            if behind not in self._held and not any(map(self._spool.exists, behind)):
-                taken = self._taken(spooled, most)
-                if not spooled:
-                    del self._held_unwritten[behind]
-                    self._kept.pop(behind, None)
-                return taken
         return []
 
     def give_back(self, spooled: list[Spooled]) -> None:
         """Take back the last of what was taken, in front of what came since."""
-        self._unwritten_bytes += sum(len(entry.value) for _, entry, _ in spooled)
+        self._unwritten_bytes += _bytes_of(spooled)
         behind = spooled[0][0].behind
-        waiting = self._held_unwritten.setdefault(behind, []) if behind else self._unwritten
-        waiting[:0] = spooled
+        self._sessions_of(behind).update((session.key, session) for session, _, _ in spooled)
+        self._unwritten.setdefault(behind, [])[:0] = spooled
 
     def restart(self, publisher: Publisher) -> None:
         """Go on with another publisher."""
         self._publisher = publisher
-        for line in self._lines():
+        for line in self._all_lines():
             line.restart(publisher)
 
     def close(self, settled: Settled) -> list[Spooled]:
         """Write and sync what waits, leave it to others; return what could not be written."""
         self._retry_at = 0.0
         self.write(settled)
-        for line in self._lines():
-            if line.journal.vanished and not line.adopted:
-                self._save(line, settled)
+        for behind, line in self._lines.items():
+            if line.journal.vanished:
+                self._save(behind, line, settled)
         self._sync()
         self._spool.close()
-        unwritten = [*self._unwritten, *chain.from_iterable(self._held_unwritten.values())]
-        self._unwritten, self._held_unwritten = [], {}
+        unwritten = list(chain.from_iterable(self._unwritten.values()))
+        self._unwritten.clear()
         return unwritten
 
     def abandon(self) -> None:
@@ -226,7 +221,7 @@ class Backlog:
 
     def _let_one_be_careful(self, *, is_clear: bool) -> None:
         """While a line narrows a refusal down, let nothing share a request with its one event."""
-        lines = self._lines()
+        lines = self._all_lines()
         careful = next((line for line in lines if line.is_careful), None)
         for line in lines:
             line.may_publish = careful is None or line is careful
@@ -234,79 +229,53 @@ class Backlog:
             others = any(line.is_under_way for line in lines if line is not careful)
             careful.may_publish = is_clear and not others
 
-    def _advance_own(self, settled: Settled) -> bool:
-        line = self._own
-        if line is None:
-            return False
-        before = line.journal.waiting
-        done = line.advance(settled)
-        if line.journal.waiting < before:
-            self._ends_by = time.monotonic() + _ENDING_SECONDS
-        if line.is_empty:
-            self._end(line)
-            self._own = None
-            self._kept.pop((), None)
-            if line.journal.lost_calls and not self._unwritten:
-                self._settle_all()
-        return done
+    def _advance_line(self, line: Line, settled: Settled) -> bool:
+        return self._is_free(line) and line.advance(settled)
 
-    def _advance_held(self, settled: Settled) -> bool:
-        done = False
-        for behind, line in list(self._held.items()):
-            if behind not in self._unclear and self._is_free(line):
-                done |= line.advance(settled)
-                if line.is_empty:
-                    self._end(line)
-                    for session in self._kept.pop(behind, {}).values():
-                        if line.journal.lost_calls and behind not in self._held_unwritten:
-                            session.settled = session.accepted
-                    del self._held[behind]
-        return done
+    def _tell_troubles(self) -> None:
+        for line in self._all_lines():
+            if line.trouble:
+                self._say("events are not delivered, and stay on disk", line.trouble)
+                line.trouble = ""
 
-    def _advance_adopted(self, settled: Settled) -> bool:
-        done = False
-        for line in list(self._adopted):
-            if self._is_free(line):
-                done |= line.advance(settled)
-            if line.is_empty:
-                self._end(line)
-                self._adopted.remove(line)
-        return done
+    def _end_own(self, behind: Behind, line: Line) -> None:
+        """End a journal of this process; it may be needed again, for what could not be written."""
+        self._end(line)
+        del self._lines[behind]
+        if behind in self._unwritten:
+            return
+        for session in self._sessions.pop(behind).values():
+            # Of damaged events it is not known whose they were; nothing waits here any more.
+            if line.journal.lost_calls and session.behind == behind:
+                session.settled = session.accepted
 
-    def _taken(self, spooled: list[Spooled], most: int) -> list[Spooled]:
-        # What failed may have been put behind what came later: a journal sorts, a list does not.
-        spooled.sort(key=lambda each: each[1].sequence)
-        taken, spooled[:most] = spooled[:most], []
-        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in taken)
-        return taken
+    def _has(self, behind: Behind) -> bool:
+        return behind in self._lines or behind in self._unwritten
 
-    def _lines(self) -> list[Line]:
-        own = [] if self._own is None else [self._own]
-        return [*own, *self._held.values(), *self._adopted]
+    def _sessions_of(self, behind: Behind) -> dict[bytes, Session]:
+        return self._sessions.setdefault(behind, {})
+
+    def _all_lines(self) -> list[Line]:
+        return [*self._lines.values(), *self._adopted]
 
     def _bytes(self) -> int:
-        return sum(line.journal.size_bytes for line in self._lines() if not line.adopted)
+        return sum(line.journal.size_bytes for line in self._lines.values())
 
-    def _own_line(self) -> Line:
-        self._own = self._usable(self._own, ())
-        return self._own
-
-    def _held_line(self, behind: tuple[str, ...]) -> Line:
-        line = self._held[behind] = self._usable(self._held.get(behind), behind)
+    def _line_for(self, behind: Behind) -> Line:
+        """Return the line of a journal, a new one where there is none or its file was deleted."""
+        line = self._lines.get(behind)
+        if line is None:
+            line = self._lines[behind] = self._new_line(behind)
+        elif line.journal.vanished:
+            line = self._lines[behind] = self._moved(behind, line)
         return line
 
-    def _usable(self, line: Line | None, behind: tuple[str, ...]) -> Line:
-        """Return ``line``, or one in its place when there is none or its file was deleted."""
-        if line is None:
-            return self._line(behind)
-        return self._moved(line, behind) if line.journal.vanished else line
+    def _new_line(self, behind: Behind) -> Line:
+        return Line(self._spool.create(behind), self._publisher, self._sessions_of(behind))
 
-    def _line(self, behind: tuple[str, ...]) -> Line:
-        return Line(self._spool.create(behind), self._publisher, self._session)
-
-    def _moved(self, line: Line, behind: tuple[str, ...]) -> Line:
+    def _moved(self, behind: Behind, line: Line) -> Line:
         """Save the events of a file that was deleted under us, into a new one."""
-        moved = self._line(behind)
+        moved = self._new_line(behind)
         line.journal.rewind()
         try:
             while entries := line.journal.read(1_000, 1 << 20):
@@ -318,16 +287,16 @@ class Backlog:
         self._spool.release(line.journal)
         return moved
 
-    def _save(self, line: Line, settled: Settled) -> None:
+    def _save(self, behind: Behind, line: Line, settled: Settled) -> None:
         try:
-            self._moved(line, line.journal.header.behind)
+            self._moved(behind, line)
         except (JournalError, SpoolUnavailableError) as error:
             settled.lost_on_disk += line.journal.waiting_calls
             self._say("the spool was deleted with events in it, which are lost", error)
 
-    def _wrote(self, line: Callable[[], Line], spooled: list[Spooled], settled: Settled) -> bool:
+    def _wrote(self, behind: Behind, spooled: list[Spooled], settled: Settled) -> bool:
         try:
-            line().journal.append([entry for _, entry, _ in spooled])
+            self._line_for(behind).journal.append([entry for _, entry, _ in spooled])
         except (JournalError, SpoolUnavailableError) as error:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
             self._say("events cannot be spooled, and wait in memory", error)
@@ -351,11 +320,11 @@ class Backlog:
         """Count events out of the memory."""
         settled.events += len(spooled)
         settled.bytes += sum(size for _, _, size in spooled)
-        self._unwritten_bytes -= sum(len(entry.value) for _, entry, _ in spooled)
+        self._unwritten_bytes -= _bytes_of(spooled)
 
     def _sync(self) -> None:
         self._sync_at = None
-        for line in self._lines():
+        for line in self._all_lines():
             try:
                 line.journal.sync()
             except JournalError as error:
@@ -370,7 +339,7 @@ class Backlog:
         # With as many as there was room for, there may be more as soon as there is room again.
         self._adopt_at = now if len(claimed) == room else now + _ADOPT_SECONDS
         for journal in claimed:
-            line = Line(journal, self._publisher, self._session, adopted=True)
+            line = Line(journal, self._publisher, {}, adopted=True)
             self._adopted.append(line)
             settled.adopted_waiting += journal.waiting_calls
         return bool(claimed)
@@ -390,3 +359,7 @@ class Backlog:
             line.journal.sync()
         line.journal.remove()
         self._spool.release(line.journal)
+
+
+def _bytes_of(spooled: list[Spooled]) -> int:
+    return sum(len(entry.value) for _, entry, _ in spooled)

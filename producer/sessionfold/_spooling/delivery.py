@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._inbox import Settled
-from .._publisher import NotTakenError
+from .._publisher import NotTakenError, sentence
 from .line import Line
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Delivery:
             self._publisher = Watched(self._make_publisher())
         publisher = self._publisher
         publisher.begin()
-        line = Line(journal, publisher, lambda _: None, adopted=True)
+        line = Line(journal, publisher, {}, adopted=True)
         try:
             while not (line.is_empty or self.problem):
                 is_busy = line.advance(self._settled)
@@ -126,14 +126,8 @@ class Watched:
 
     def _note(self, error: DeliveryError | None) -> None:
         if error is not None and not self.is_refusal(error):
-            self._trouble = _sentence(error)
+            self._trouble = sentence(error)
             return
         self._settled_at = time.monotonic()
         if error is not None:
-            self.refusal = _sentence(error)
-
-
-def _sentence(error: DeliveryError) -> str:
-    """Return the client's words without the names of its class and code."""
-    words = getattr(error, "str", None)
-    return str(words() if callable(words) else error)
+            self.refusal = sentence(error)

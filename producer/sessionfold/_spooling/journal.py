@@ -19,7 +19,7 @@ from . import files, records
 from .index import Index, Span
 from .records import Damage, Entry, Header, Record
 
-__all__ = ["DAMAGED_SUFFIX", "Entry", "Header", "Journal", "JournalError"]
+__all__ = ["DAMAGED_SUFFIX", "Entry", "Header", "Journal", "JournalError", "damaged_path"]
 
 DAMAGED_SUFFIX = ".damaged"
 """With this behind its name: where the damaged bytes of a journal are set aside."""
@@ -271,14 +271,18 @@ class Journal:
                 self._write(records.aside_record(self._marker, damage))
 
     def _copy_aside(self, damage: Damage) -> None:
-        beside = self.path.with_name(self.path.name + DAMAGED_SUFFIX)
-        descriptor = files.open_to_append(beside, create=True)
+        descriptor = files.open_to_append(damaged_path(self.path), create=True)
         try:
             for offset in range(damage.offset, damage.offset + damage.size, _COPY_BYTES):
                 size = min(_COPY_BYTES, damage.offset + damage.size - offset)
                 files.write(descriptor, files.read_at(self._descriptor, size, offset))
         finally:
             os.close(descriptor)
+
+
+def damaged_path(path: Path) -> Path:
+    """Return the file beside a journal where its damaged bytes are set aside."""
+    return path.with_name(path.name + DAMAGED_SUFFIX)
 
 
 def header_of_name(name: str) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from contextlib import suppress
@@ -13,7 +14,7 @@ from .._publisher import NotTakenError, sentence
 from .journal import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from .._inbox import Settled
     from .._publisher import DeliveredRecord, DeliveryError, Publisher
@@ -70,13 +71,17 @@ class Line:
 
     A broker refuses a request as a whole, for one event in it or for its size. So after a refusal
     the same events are published one by one, and only what is refused alone is given up.
+
+    Args:
+        sessions: this process's sessions by key, whose books the journal's events are in.
+        adopted: whether the events are of an earlier process, and in no session's books.
     """
 
     def __init__(
         self,
         journal: Journal,
         publisher: Publisher,
-        session: Callable[[bytes], Session | None],
+        sessions: Mapping[bytes, Session],
         *,
         adopted: bool = False,
     ) -> None:
@@ -86,7 +91,7 @@ class Line:
         self.is_free = not journal.header.behind
         self.look_at = 0.0
         self.reports = 0
-        self._session = session
+        self._sessions = sessions
         self._under_way: deque[Resent] = deque()
         self._unpublished: list[Entry] = []
         self._published = 0
@@ -94,6 +99,8 @@ class Line:
         self._not_before = 0.0
         self._careful_through = -1
         self.may_publish = True
+        self.acknowledged_at = -math.inf
+        """When the last of its events was known to be settled, by the monotonic clock."""
         self.trouble = ""
         """Why an event was not delivered, the last time; empty when that was told."""
 
@@ -168,6 +175,7 @@ class Line:
             last = waiting.popleft()
             self._count(last, settled)
         if last is not None:
+            self.acknowledged_at = time.monotonic()
             if last.sequence >= self._careful_through:
                 self._careful_through = -1
             # A mark that cannot be written costs a repetition at most.
@@ -198,7 +206,7 @@ class Line:
             return False
         entries = self._unpublished or self._read(room, settled)
         for number, entry in enumerate(entries):
-            resent = Resent(self, entry, None if self.adopted else self._session(entry.key))
+            resent = Resent(self, entry, self._sessions.get(entry.key))
             try:
                 self.publisher.publish(entry.key, entry.value, resent.settled)
                 self._published += 1

@@ -15,7 +15,7 @@ from . import files, records
 from .claims import is_held
 from .directory import lock_path, names, unavailable
 from .index import Index
-from .journal import DAMAGED_SUFFIX, header_of_name
+from .journal import damaged_path, header_of_name
 from .records import Damage, Header
 
 
@@ -47,17 +47,17 @@ def list_files(directory: Path) -> list[SpoolFile]:
     Raises:
         SpoolUnavailableError: when the directory cannot be listed or trusted.
     """
-    files: list[SpoolFile] = []
+    listed: list[SpoolFile] = []
     try:
         found = names(directory)
     except FileNotFoundError:
-        return files
+        return listed
     except OSError as error:
         raise unavailable(directory, error) from error
     for name in found:
         with suppress(OSError):
-            files.append(_look_into(directory / name))
-    return files
+            listed.append(_look_into(directory / name))
+    return listed
 
 
 def _look_into(path: Path) -> SpoolFile:
@@ -76,7 +76,7 @@ def _look_into(path: Path) -> SpoolFile:
             oldest=contents.oldest(),
             owner_alive=owner_alive,
             damaged_bytes=contents.damaged_bytes(torn_is_damage=not owner_alive)
-            + _set_aside_bytes(path),
+            + set_aside_bytes(path),
         )
     finally:
         os.close(descriptor)
@@ -133,8 +133,9 @@ class _Contents:
         self.index.mark(mark)
 
 
-def _set_aside_bytes(path: Path) -> int:
+def set_aside_bytes(path: Path) -> int:
+    """Return how many damaged bytes of a spool file were set aside beside it."""
     try:
-        return path.with_name(path.name + DAMAGED_SUFFIX).lstat().st_size
+        return damaged_path(path).lstat().st_size
     except FileNotFoundError:
         return 0
