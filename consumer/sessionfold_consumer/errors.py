@@ -20,7 +20,10 @@
     ├── RecordCorruptError           15   a record's checksum is wrong
     ├── OutputFailedError            16   a command's answer cannot be written
     ├── SpoolUnusableError           17   the spool cannot be read, or not changed as asked
-    └── NotDeliveredError            18   events of the spool were not delivered
+    ├── NotDeliveredError            18   events of the spool were not delivered
+    ├── BreakerOpenError             19   too many records were set aside: the service stopped
+    ├── StoreDiffersError            20   the store is not the fold of its log
+    └── StillRefusedError            21   dead letters that were retried are still no valid events
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -225,6 +228,44 @@ class NotDeliveredError(ConsumerError):
                 f"longer has: {refusal}"
             )
         super().__init__("; ".join(problems))
+
+
+class BreakerOpenError(ConsumerError):
+    """Raised when so many records are no valid events that the service stops, now or before."""
+
+    exit_code = 19
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the service stopped itself: {reason}; most likely workers were upgraded before the "
+            "consumer: upgrade it, look at: sessionfold dead-letters list, and let it go on with: "
+            "sessionfold store resume"
+        )
+
+
+class StoreDiffersError(ConsumerError):
+    """Raised when the store is not the fold of the log up to its positions."""
+
+    exit_code = 20
+
+    def __init__(self, differences: int) -> None:
+        super().__init__(
+            f"the store is not the fold of its log: {_counted(differences, 'difference')}; keep "
+            "a copy, report it, and fold the topic into a new store (another --store)"
+        )
+
+
+class StillRefusedError(ConsumerError):
+    """Raised when dead letters that were retried are still no valid events; they stay open."""
+
+    exit_code = 21
+
+    def __init__(self, refused: int, retried: int) -> None:
+        super().__init__(
+            f"{_counted(refused, 'dead letter')} of {refused + retried:,} "
+            f"{'is' if refused == 1 else 'are'} still no valid event and stay set aside; see why "
+            "with: sessionfold dead-letters list"
+        )
 
 
 def _counted(number: int, word: str) -> str:

@@ -9,8 +9,12 @@ from ..errors import ConfigurationError
 from .dump import dump, letter_fields
 from .memory import MemoryStore
 from .protocol import (
+    FATAL_REASON,
     Advance,
     DeadLetter,
+    Gap,
+    Generation,
+    LetterStatus,
     Position,
     Selection,
     SessionStore,
@@ -20,8 +24,12 @@ from .protocol import (
 )
 
 __all__ = [
+    "FATAL_REASON",
     "Advance",
     "DeadLetter",
+    "Gap",
+    "Generation",
+    "LetterStatus",
     "MemoryStore",
     "Position",
     "Selection",

@@ -10,10 +10,19 @@ from typing import Any
 
 from sessionfold_schemas import current
 
-from ..errors import FencedError, StoreUnusableError, TopicChangedError
+from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
 from ..state import Row, State, StateColumn, state_columns
 from .messages import changed_message, missing_message
-from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
+from .protocol import (
+    Advance,
+    DeadLetter,
+    Gap,
+    LetterStatus,
+    Position,
+    Selection,
+    StoreInfo,
+    TopicIdentity,
+)
 
 
 class MemoryStore:
@@ -29,6 +38,7 @@ class MemoryStore:
         self._positions: dict[int, Position] = {}
         self._states: dict[tuple[str, int], State] = {}
         self._dead_letters: dict[tuple[int, int], DeadLetter] = {}
+        self._gaps: list[Gap] = []
 
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
@@ -39,7 +49,9 @@ class MemoryStore:
         if self._info.identity is None:
             self._info = replace(self._info, identity=identity)
             self._positions = {
-                partition: Position(partition=partition, next_offset=offset, owner_epoch=0)
+                partition: Position(
+                    partition=partition, next_offset=offset, owner_epoch=0, first_offset=offset
+                )
                 for partition, offset in first_offsets.items()
             }
         elif self._info.identity != identity:
@@ -59,21 +71,61 @@ class MemoryStore:
             self._positions[partition] = replace(held, owner_epoch=held.owner_epoch + 1)
         return {partition: self._positions[partition] for partition in partitions}
 
+    def attempt(self, positions: Sequence[Position]) -> None:
+        """Count that this process is about to fold from these positions."""
+        counted = {}
+        for position in positions:
+            held = self._held(self._positions, position)
+            counted[position.partition] = replace(held, attempts=held.attempts + 1)
+        self._positions |= counted
+
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Merge rows, keep dead letters and advance positions."""
         positions = dict(self._positions)
         for advance in advances:
-            partition = advance.position.partition
-            if positions.get(partition) != advance.position:
-                raise FencedError(partition)
-            positions[partition] = replace(advance.position, next_offset=advance.next_offset)
+            held = self._held(positions, advance.position)
+            positions[held.partition] = replace(held, next_offset=advance.next_offset, attempts=0)
         states = self._merged(rows)
         letters = {(letter.partition, letter.offset): letter for letter in reversed(dead_letters)}
         self._positions = positions
         self._states |= states
         self._dead_letters = letters | self._dead_letters
+
+    def accept_gap(self, position: Position, end: int) -> Position:
+        """Move a position over records that the log no longer has."""
+        held = self._held(self._positions, position)
+        moved = replace(held, next_offset=end, attempts=0)
+        self._positions[held.partition] = moved
+        self._gaps.append(Gap(partition=held.partition, first=held.next_offset, end=end))
+        return moved
+
+    def gaps(self) -> list[Gap]:
+        """Return the gaps that were accepted, in order."""
+        return sorted(self._gaps, key=lambda gap: (gap.partition, gap.first))
+
+    def resolve(
+        self, letters: Sequence[DeadLetter], status: LetterStatus, rows: Sequence[Row] = ()
+    ) -> None:
+        """Give open dead letters another status and merge rows."""
+        changed = {}
+        for letter in letters:
+            place = letter.partition, letter.offset
+            stored = self._dead_letters.get(place)
+            if stored is None or stored.status != "open" or place in changed:
+                raise NotFoundError("open dead letter", f"{place[0]}:{place[1]}", "this store")
+            changed[place] = replace(stored, status=status)
+        self._states |= self._merged(rows)
+        self._dead_letters |= changed
+
+    def stop(self, reason: str) -> None:
+        """Keep that the service stopped itself, and why."""
+        self._info = replace(self._info, stopped=reason)
+
+    def resume(self) -> None:
+        """Let a service that stopped itself start again."""
+        self._info = replace(self._info, stopped=None)
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's states."""
@@ -103,6 +155,13 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing."""
+
+    def _held(self, positions: Mapping[int, Position], given: Position) -> Position:
+        """Return the position as it is stored, if it is where the caller left it."""
+        stored = positions.get(given.partition)
+        if stored != given:
+            raise FencedError(given.partition)
+        return stored
 
     def _merged(self, rows: Sequence[Row]) -> dict[tuple[str, int], State]:
         """Return the states that rows change, without changing any."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from sessionfold_schemas import session_id_problem
 
 from ..state import Row, State
 
@@ -31,6 +33,15 @@ class Position:
     partition: int
     next_offset: int
     owner_epoch: int
+    first_offset: int = field(default=0, compare=False)
+    """Where the fold of this partition began: the first offset that the log had at that time."""
+    attempts: int = field(default=0, compare=False)
+    """How often a process has begun to fold from here and committed nothing; see ``attempt``."""
+
+
+LetterStatus = Literal["open", "retried", "dropped"]
+"""What became of a dead letter: ``open`` is in no state; ``retried`` is, in its original place;
+``dropped`` was given up by a person and stays listed, so that a rebuild leaves it out, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +56,34 @@ class DeadLetter:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     reason: str
-    """The class of the reason; see ``sessionfold_schemas.Reason``."""
+    """The class of the reason; see ``sessionfold_schemas.Reason`` and :data:`FATAL_REASON`."""
     detail: str
+    status: LetterStatus = "open"
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that it belongs to, by its key; None when the key is no session ID."""
+        try:
+            name = (self.key or b"").decode()
+        except UnicodeDecodeError:
+            return None
+        return name if session_id_problem(name) is None else None
+
+
+FATAL_REASON = "fatal"
+"""The reason of a record that was set aside undecoded, since processes ended while folding it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """Records that were deleted from the log before they were folded, and accepted as lost.
+
+    From offset ``first`` to before ``end``.
+    """
+
+    partition: int
+    first: int
+    end: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +92,10 @@ class Advance:
 
     position: Position
     next_offset: int
+
+
+Generation = Literal["a", "b"]
+"""A store has two sets of tables, so that one can be filled beside the other and then take over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +108,10 @@ class StoreInfo:
     contract_digest: str
     identity: TopicIdentity | None
     """None until the first service has run."""
+    generation: Generation = "a"
+    """Which of the two sets of tables is the live one."""
+    stopped: str | None = None
+    """Why the service stopped itself and does not start again until told to; normally None."""
 
 
 Status = Literal["all", "active", "finished"]
@@ -86,7 +131,10 @@ class SessionStore(Protocol):
     """States, positions and dead letters of one topic.
 
     An instance belongs to one thread. Every method may raise ``StoreUnusableError``, when the
-    database does not do what is asked of it; a method that was to write has then written nothing.
+    database does not do what is asked of it, or ``StoreBusyError``, when that can pass (it is
+    locked, full, away, or the connection was lost). A method that was to write has then written
+    nothing or, when the connection was lost in the middle of a commit, all: ``positions`` says
+    which. After a lost connection the next call makes a new one.
     """
 
     def info(self) -> StoreInfo:
@@ -107,10 +155,21 @@ class SessionStore(Protocol):
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:
         """Take partitions over: raise their owner epochs, and return their positions.
 
-        From then on commits of an earlier owner are refused.
+        From then on commits of an earlier owner are refused. Also turns to the live generation,
+        when that has changed.
 
         Raises:
             StoreUnusableError: when a position is missing (the store was damaged).
+        """
+
+    def attempt(self, positions: Sequence[Position]) -> None:
+        """Count that this process is about to fold from these positions, before it does.
+
+        A commit that moves a position sets its count back to 0. So a count is how many processes
+        ended, without a commit, at the records behind the position.
+
+        Raises:
+            FencedError: when a position is not as given; nothing was written.
         """
 
     def commit(
@@ -121,6 +180,34 @@ class SessionStore(Protocol):
         Raises:
             FencedError: when a position is not as given; nothing was written.
         """
+
+    def accept_gap(self, position: Position, end: int) -> Position:
+        """Move a position over records that the log no longer has, and keep the gap on record.
+
+        Raises:
+            FencedError: when the position is not as given; nothing was written.
+        """
+
+    def gaps(self) -> list[Gap]:
+        """Return the gaps that were accepted, in the order of partition and offset."""
+
+    def resolve(
+        self, letters: Sequence[DeadLetter], status: LetterStatus, rows: Sequence[Row] = ()
+    ) -> None:
+        """Give open dead letters another status and merge rows, in one transaction.
+
+        The rows are the fold of these letters' records, at their own partitions and offsets; so
+        each value takes the place in log order that its record has.
+
+        Raises:
+            NotFoundError: when one of them is not, or no longer, an open one; nothing was written.
+        """
+
+    def stop(self, reason: str) -> None:
+        """Keep that the service stopped itself, and why; it refuses to start until ``resume``."""
+
+    def resume(self) -> None:
+        """Let a service that stopped itself start again."""
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's state, one for each partition it has events in (normally one)."""
