@@ -19,6 +19,7 @@ _COMMANDS = {
     "schema": "schema",
     "dead-letters": "dead_letters",
     "store": "store",
+    "verify": "verify",
     "spool": "spool",
     "doctor": "doctor",
     "dev": "dev",
