@@ -16,10 +16,8 @@ _NOTHING = "nothing"
 _RETRIABLE = {FATAL_REASON, "unknown_schema"}
 """Reasons that say nothing of the record: it was not decoded, or by a program that was too old."""
 
-_RETRIABLE_WORDS = (
-    "dead letters are valid events to this release; fold them with: sessionfold dead-letters retry"
-)
-_DROPPED_WORDS = "dead letters that were dropped are valid events; their sessions are without them"
+_RETRIABLE_WORDS = "valid events that were set aside and may be retried"
+_DROPPED_WORDS = "valid events that were set aside and dropped"
 
 
 def compare_states(
@@ -89,7 +87,7 @@ def _note_valid(
 def _note(findings: Findings, kind: NoteKind, places: Sequence[Place], words: str) -> None:
     if places:
         partition, offset = min(places)
-        findings.note(kind, f"{len(places):,} {words} (the first is {partition}:{offset})")
+        findings.note(kind, f"{words}: {len(places):,}, the first at {partition}:{offset}")
 
 
 def _of_state(key: SessionKey, field: str | None, stored: Any, expected: Any) -> Difference:  # noqa: ANN401

@@ -52,8 +52,9 @@ def span(partition: int, begin: int, end: int, low: int, gaps: Sequence[Gap]) ->
     for gap in gaps:
         if gap.first <= place < gap.end:
             place = gap.end
-    if place < min(low, end):
-        raise LogStartMissingError(partition, place, min(low, end) - 1)
+    there = min([low, end, *(gap.first for gap in gaps if gap.first > place)])
+    if place < there:
+        raise LogStartMissingError(partition, place, there - 1)
     return Span(max(begin, low), end)
 
 
