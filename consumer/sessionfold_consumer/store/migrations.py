@@ -1,0 +1,60 @@
+"""Which stores a program may work with, whatever their kind. Pure.
+
+A store's version is the newest numbered migration in it. It also keeps ``compatible_from``: the
+version of the oldest program that can still work with it. So several services are upgraded one by
+one: a migration that only adds (expand) leaves ``compatible_from`` as it is, and the old programs
+go on with the newer store; a later one takes away what no program uses any more (contract), and
+raises it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import StoreUnusableError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """What a store says about the programs that can work with it."""
+
+    version: int
+    """The newest migration in the store; 0 for an empty database."""
+    compatible_from: int
+    """The lowest version that a program must know to work with the store as it is."""
+
+
+def refuse_unknown(store: str, found: Versions, known: int) -> None:
+    """Refuse a store that is too new for this program.
+
+    Args:
+        store: its name in the message; without a password.
+        found: what it says of itself.
+        known: the newest migration that this program knows.
+
+    Raises:
+        StoreUnusableError: when the store needs a newer program.
+    """
+    if found.compatible_from > known:
+        raise StoreUnusableError(
+            f"the store {store} is of version {found.version} and needs a program that knows "
+            f"version {found.compatible_from}, this one knows up to {known}; upgrade sessionfold"
+        )
+
+
+def refuse_behind(store: str, found: Versions, known: int) -> None:
+    """Refuse a store that this program would have to migrate first.
+
+    Raises:
+        StoreUnusableError: when migrations are missing in it.
+    """
+    if found.version < known:
+        raise StoreUnusableError(
+            f"the store {store} is of version {found.version}, this program works with "
+            f"{known}; bring it up to date with: sessionfold store migrate"
+        )
+
+
+def pending(found: Versions, known: int) -> range:
+    """Return the numbers of the migrations that are missing in a store, in their order."""
+    return range(found.version + 1, known + 1)
