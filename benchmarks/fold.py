@@ -93,7 +93,7 @@ def _measure(command: Sequence[str], records: int) -> Measured:
 
 def _check(database: Path, workload: Workload) -> None:
     """A fast wrong answer is worth nothing."""
-    query = "SELECT count(*), sum(event_count) FROM session_state"
+    query = "SELECT count(*), sum(event_count) FROM session_state_a"
     connection = sqlite3.connect(database)
     found = connection.execute(query).fetchone()
     connection.close()

@@ -110,6 +110,6 @@ def _ends(records: list[StoredRecord]) -> dict[int, int]:
 
 def _positions(database: Path) -> dict[int, int]:
     connection = sqlite3.connect(database)
-    rows = connection.execute("SELECT partition, next_offset FROM positions").fetchall()
+    rows = connection.execute("SELECT partition, next_offset FROM positions_a").fetchall()
     connection.close()
     return {partition: next_offset for partition, next_offset in rows if next_offset}

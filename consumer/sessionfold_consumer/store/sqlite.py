@@ -15,13 +15,29 @@ from typing import Any
 
 from sessionfold_schemas import session_id_problem
 
-from ..errors import FencedError, StoreBusyError, StoreUnusableError, TopicChangedError
+from ..errors import (
+    FencedError,
+    NotFoundError,
+    StoreBusyError,
+    StoreUnusableError,
+    TopicChangedError,
+)
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import merges
 from .messages import changed_message, missing_message
-from .protocol import Advance, DeadLetter, Position, Selection, StoreInfo, TopicIdentity
+from .protocol import (
+    Advance,
+    DeadLetter,
+    Gap,
+    LetterStatus,
+    Position,
+    Selection,
+    StoreInfo,
+    TopicIdentity,
+)
 from .sqlite_file import connect, primary_code, transaction
+from .sqlite_migrations import GENERATIONS
 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
 
@@ -35,6 +51,8 @@ _ADVICE = {
     sqlite3.SQLITE_READONLY: "change the rights or the owner of the file and its folder",
 }
 _OTHER_ADVICE = "check its disk; what was committed before is right"
+
+_POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
 
 class SqliteStore:
@@ -54,23 +72,34 @@ class SqliteStore:
         with self._translated("open"):
             self._database = connect(path, read_only=read_only)
         names = [column.name for column in state_columns()]
-        self._sql = sql.statements(
-            "sqlite.sql",
-            columns=", ".join(names),
-            placeholders=", ".join("?" for _ in names),
-            merges=",\n    ".join(merges()),
-        )
+        self._by_generation = {
+            generation: sql.statements(
+                "sqlite.sql",
+                generation=generation,
+                columns=", ".join(names),
+                placeholders=", ".join("?" for _ in names),
+                merges=",\n    ".join(merges()),
+            )
+            for generation in GENERATIONS
+        }
+        self._sql = self._by_generation[GENERATIONS[0]]
+        self._turn_to_live()
 
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
         with self._translated("read"):
             row = self._database.execute(self._sql["read_info"]).fetchone()
-        store_id, version, digest, topic, topic_id, count = row
+        store_id, version, digest, topic, topic_id, count, generation, stopped = row
         identity = None
         if topic is not None:
             identity = TopicIdentity(topic=topic, topic_id=topic_id, partition_count=count)
         return StoreInfo(
-            store_id=store_id, contract_version=version, contract_digest=digest, identity=identity
+            store_id=store_id,
+            contract_version=version,
+            contract_digest=digest,
+            identity=identity,
+            generation=generation,
+            stopped=stopped,
         )
 
     def bind(self, identity: TopicIdentity, first_offsets: Mapping[int, int]) -> None:
@@ -78,7 +107,9 @@ class SqliteStore:
         values = (identity.topic, identity.topic_id, identity.partition_count)
         with self._transaction() as database:
             if database.execute(self._sql["bind_topic"], values).rowcount:
-                database.executemany(self._sql["create_position"], sorted(first_offsets.items()))
+                places = sorted(first_offsets.items())
+                rows = [(each, *values[:2], offset) for each, offset in places]
+                database.executemany(self._sql["create_position"], rows)
         bound = self.info().identity
         if bound is not None and bound != identity:
             raise TopicChangedError(changed_message(bound, identity))
@@ -87,14 +118,12 @@ class SqliteStore:
         """Return the position of every partition."""
         with self._translated("read"):
             rows = self._database.execute(self._sql["read_positions"]).fetchall()
-        return {
-            partition: Position(partition=partition, next_offset=offset, owner_epoch=epoch)
-            for partition, offset, epoch in rows
-        }
+        return {row[0]: Position(**dict(zip(_POSITION, row, strict=True))) for row in rows}
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:
         """Take partitions over."""
         with self._transaction() as database:
+            self._turn_to_live()
             for partition in partitions:
                 if not database.execute(self._sql["claim_position"], (owner, partition)).rowcount:
                     raise StoreUnusableError(missing_message(partition))
@@ -102,18 +131,58 @@ class SqliteStore:
             positions = self.positions()
         return {partition: positions[partition] for partition in partitions}
 
+    def attempt(self, positions: Sequence[Position]) -> None:
+        """Count that this process is about to fold from these positions."""
+        with self._transaction():
+            for position in positions:
+                self._compare_and_set("count_attempt", position)
+
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Merge rows, keep dead letters and advance positions, in one transaction."""
         with self._transaction() as database:
             for advance in advances:
-                held = advance.position
-                expected = (advance.next_offset, held.partition, held.next_offset, held.owner_epoch)
-                if not database.execute(self._sql["advance_position"], expected).rowcount:
-                    raise FencedError(held.partition)
+                self._compare_and_set("advance_position", advance.position, advance.next_offset)
             database.executemany(self._sql["merge_state"], rows)
             database.executemany(self._sql["keep_dead_letter"], map(_letter_row, dead_letters))
+
+    def accept_gap(self, position: Position, end: int) -> Position:
+        """Move a position over records that the log no longer has."""
+        with self._transaction() as database:
+            self._compare_and_set("advance_position", position, end)
+            gap = (position.partition, position.next_offset, end)
+            database.execute(self._sql["keep_gap"], gap)
+        return Advance(position=position, next_offset=end).moved()
+
+    def gaps(self) -> list[Gap]:
+        """Return the gaps that were accepted, in order."""
+        with self._translated("read"):
+            rows = self._database.execute(self._sql["read_gaps"]).fetchall()
+        return [Gap(partition=partition, first=first, end=end) for partition, first, end in rows]
+
+    def resolve(
+        self, letters: Sequence[DeadLetter], status: LetterStatus, rows: Sequence[Row] = ()
+    ) -> None:
+        """Give open dead letters another status and merge rows, in one transaction."""
+        with self._transaction() as database:
+            self._turn_to_live()
+            for letter in letters:
+                changed = (status, letter.partition, letter.offset)
+                if not database.execute(self._sql["resolve_dead_letter"], changed).rowcount:
+                    place = f"{letter.partition}:{letter.offset}"
+                    raise NotFoundError("open dead letter", place, "this store")
+            database.executemany(self._sql["merge_state"], rows)
+
+    def stop(self, reason: str) -> None:
+        """Keep that the service stopped itself, and why."""
+        with self._transaction() as database:
+            database.execute(self._sql["mark_stopped"], (reason,))
+
+    def resume(self) -> None:
+        """Let a service that stopped itself start again."""
+        with self._transaction() as database:
+            database.execute(self._sql["mark_stopped"], (None,))
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's states."""
@@ -146,6 +215,15 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _turn_to_live(self) -> None:
+        """Use the tables of the live generation from here on."""
+        self._sql = self._by_generation[self.info().generation]
+
+    def _compare_and_set(self, statement: str, held: Position, *values: int) -> None:
+        expected = (*values, held.partition, held.next_offset, held.owner_epoch)
+        if not self._database.execute(self._sql[statement], expected).rowcount:
+            raise FencedError(held.partition)
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
         names = [column.name for column in state_columns()]
@@ -183,11 +261,13 @@ def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
         json.dumps(headers),
         letter.reason,
         letter.detail,
+        letter.status,
+        letter.session_id,
     )
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    partition, offset, timestamp, key, value, headers, reason, detail = row
+    partition, offset, timestamp, key, value, headers, reason, detail, status = row
     return DeadLetter(
         partition=partition,
         offset=offset,
@@ -200,4 +280,5 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         ),
         reason=reason,
         detail=detail,
+        status=status,
     )

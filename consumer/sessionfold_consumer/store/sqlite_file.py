@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +15,8 @@ from pathlib import Path
 from sessionfold_schemas import current
 
 from ..errors import StoreUnusableError
-from . import sql
-from .columns import state_definitions, view_definitions
-
-APPLICATION_ID = int.from_bytes(b"sfld", "big")
-"""Marks a SQLite file as a store of sessionfold."""
-
-SCHEMA_VERSION = 1
-"""The newest migration that this program knows."""
+from .migrations import refuse_behind, refuse_unknown
+from .sqlite_migrations import APPLICATION_ID, SCHEMA_VERSION, migrate, pragma, versions
 
 _BUSY_SECONDS = 10
 _RETRY_SECONDS = 0.01
@@ -91,6 +84,8 @@ def _check_path(path: Path, read_only: bool) -> None:
 def _prepare(database: sqlite3.Connection, path: Path, read_only: bool) -> None:
     with transaction(database, "BEGIN"):
         is_new = _is_new(database, path)
+        if read_only and not is_new:
+            refuse_behind(str(path), versions(database), SCHEMA_VERSION)
     if is_new and read_only:
         raise StoreUnusableError(
             f"{path} is an empty file and no store yet; name a store with --store, "
@@ -107,13 +102,9 @@ def _prepare(database: sqlite3.Connection, path: Path, read_only: bool) -> None:
 
 def _is_new(database: sqlite3.Connection, path: Path) -> bool:
     """Return whether the file is empty; refuse it when it is neither empty nor ours."""
-    application, version = _pragma(database, "application_id"), _pragma(database, "user_version")
+    application, version = pragma(database, "application_id"), pragma(database, "user_version")
     if application == APPLICATION_ID:
-        if version > SCHEMA_VERSION:
-            raise StoreUnusableError(
-                f"the store {path} is of version {version}, this program knows up to "
-                f"{SCHEMA_VERSION}; upgrade sessionfold"
-            )
+        refuse_unknown(str(path), versions(database), SCHEMA_VERSION)
         return False
     tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application or version or tables:
@@ -138,30 +129,16 @@ def _use_wal(database: sqlite3.Connection) -> None:
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    """Create the tables of a new store, whole or not at all.
+    """Make a new store, or bring an older one up to date, whole or not at all.
 
-    Of two processes that make one store the second finds it made, since it had to wait.
+    Of two processes that do so the second finds it done, since it had to wait.
     """
     with transaction(database, "BEGIN IMMEDIATE"):
-        if _is_new(database, path):
-            for statement in _schema().values():
-                database.execute(statement)
+        if not _is_new(database, path):
+            _check_contract(database, path)
+        migrate(database, versions(database))
         # Changes nothing, but shows now, and not at the first batch, whether that is allowed.
         database.execute("DELETE FROM store_info WHERE false")
-
-
-def _schema() -> dict[str, str]:
-    contract = current()
-    return sql.statements(
-        "sqlite_schema.sql",
-        state_columns=",\n    ".join(state_definitions()),
-        view_columns=",\n    ".join(view_definitions()),
-        application_id=str(APPLICATION_ID),
-        schema_version=str(SCHEMA_VERSION),
-        store_id=str(uuid.uuid4()),
-        contract_version=str(contract.version),
-        contract_digest=contract.digest,
-    )
 
 
 def _check_contract(database: sqlite3.Connection, path: Path) -> None:
@@ -173,8 +150,3 @@ def _check_contract(database: sqlite3.Connection, path: Path) -> None:
             f"({digest[:12]}), this program has version {current().version} "
             f"({current().digest[:12]}); fold the topic into a new store (another --store)"
         )
-
-
-def _pragma(database: sqlite3.Connection, name: str) -> int:
-    value: int = database.execute(f"PRAGMA {name}").fetchone()[0]
-    return value

@@ -167,11 +167,21 @@ def test_a_database_of_another_program_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_newer_store_is_refused(filled: Path, read_only: bool) -> None:
-    """An old program would not know what the new columns mean."""
-    change(filled, "PRAGMA user_version = 2")
-    with refused("is of version 2, this program knows up to 1; upgrade sessionfold"):
+def test_a_store_that_needs_a_newer_program_is_refused(filled: Path, read_only: bool) -> None:
+    """This one would not find what it looks for."""
+    change(filled, "PRAGMA user_version = 5")
+    change(filled, "UPDATE store_info SET compatible_from = 4")
+    with refused("is of version 5 and needs a program that knows version 4, .* up to 2; upgrade"):
         SqliteStore(filled, read_only=read_only)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_newer_store_that_only_has_more_is_used(filled: Path, read_only: bool) -> None:
+    """So services are upgraded one by one: the old ones go on. And nothing is taken back."""
+    change(filled, "PRAGMA user_version = 5")
+    with closing(SqliteStore(filled, read_only=read_only)) as store:
+        assert store.positions()[0].next_offset == 200
+    assert versions_of(filled) == (5, 2)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -351,3 +361,11 @@ def change(path: Path, statement: str) -> None:
     """Change a closed store's file behind the store's back."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute(statement)
+
+
+def versions_of(path: Path) -> tuple[int, int]:
+    """Return a closed store's version, and that of the oldest program that can work with it."""
+    with closing(sqlite3.connect(path)) as database:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (oldest,) = database.execute("SELECT compatible_from FROM store_info").fetchone()
+        return version, oldest

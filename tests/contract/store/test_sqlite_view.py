@@ -23,10 +23,10 @@ Answer = list[tuple[object, ...]]
 
 
 def test_people_see_the_public_columns(tmp_path: Path) -> None:
-    """In the order of every listing; the offsets of fields are for ``explain``, not for people."""
+    """In the order of every listing, and a mark; the offsets of fields are not for people."""
     with closing(filled(tmp_path, [row("a")])) as database:
         columns = database.execute("SELECT * FROM sessions").description
-    assert tuple(name for name, *_ in columns) == public_columns()
+    assert tuple(name for name, *_ in columns) == (*public_columns(), "dead_letters")
 
 
 def test_values_are_plain(tmp_path: Path) -> None:
@@ -37,10 +37,11 @@ def test_values_are_plain(tmp_path: Path) -> None:
         assert database.execute(query).fetchall() == [("t", 0.5, 1, 0, None)]
 
 
-def test_the_table_says_what_is_always_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("generation", ["a", "b"])
+def test_the_table_says_what_is_always_known(tmp_path: Path, generation: str) -> None:
     """A state has its bounds and counts; whether it has a field depends on the events."""
     with closing(filled(tmp_path, [])) as database:
-        columns = database.execute("PRAGMA table_info(session_state)").fetchall()
+        columns = database.execute(f"PRAGMA table_info(session_state_{generation})").fetchall()
     known = [name for _, name, _, is_not_null, *_ in columns if is_not_null]
     fields = [field.name for field in contract.current().state_fields]
     assert known == [name for name in public_columns() if name not in fields]

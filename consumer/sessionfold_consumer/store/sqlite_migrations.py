@@ -1,0 +1,73 @@
+"""The migrations of a SQLite store: numbered files of SQL, run when a file is opened to write."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from typing import get_args
+
+from sessionfold_schemas import current
+
+from . import sql
+from .columns import state_definitions, view_definitions
+from .migrations import Versions, pending
+from .protocol import DeadLetter, Generation
+
+APPLICATION_ID = int.from_bytes(b"sfld", "big")
+"""Marks a SQLite file as a store of sessionfold."""
+
+SCHEMA_VERSION = 2
+"""The newest migration that this program knows."""
+
+GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+
+_FIRST_WITH_COMPATIBLE_FROM = 2
+
+
+def versions(database: sqlite3.Connection) -> Versions:
+    """Return what a store says of the programs that can work with it; version 0 when it is new."""
+    version = pragma(database, "user_version")
+    if version < _FIRST_WITH_COMPATIBLE_FROM:
+        return Versions(version=version, compatible_from=version)
+    query = "SELECT compatible_from FROM store_info"
+    return Versions(version=version, compatible_from=database.execute(query).fetchone()[0])
+
+
+def migrate(database: sqlite3.Connection, found: Versions) -> None:
+    """Run the migrations that a store lacks. The caller's transaction makes it all or nothing."""
+    database.create_function("session_id_of", 1, _session_id_of, deterministic=True)
+    for number in pending(found, SCHEMA_VERSION):
+        for statement in _statements(number):
+            database.execute(statement)
+
+
+def _statements(number: int) -> list[str]:
+    """Return a migration's statements; one that names the generation is there for each."""
+    texts = sql.statements(
+        f"sqlite_migration_{number}.sql",
+        state_columns=",\n    ".join(state_definitions()),
+        view_columns=",\n    ".join(view_definitions()),
+        application_id=str(APPLICATION_ID),
+        schema_version=str(number),
+        store_id=str(uuid.uuid4()),
+        contract_version=str(current().version),
+        contract_digest=current().digest,
+    ).values()
+    return [
+        text.replace("{generation}", generation)
+        for text in texts
+        for generation in (GENERATIONS if "{generation}" in text else GENERATIONS[:1])
+    ]
+
+
+def _session_id_of(key: bytes | None) -> str | None:
+    """Return the session that a dead letter of this key belongs to."""
+    return DeadLetter(
+        partition=0, offset=0, timestamp=0, key=key, value=None, headers=(), reason="", detail=""
+    ).session_id
+
+
+def pragma(database: sqlite3.Connection, name: str) -> int:
+    """Return a number that is kept in the file's header."""
+    value: int = database.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
