@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from .breaker import Limits
 from .broker import Broker
 from .config import Settings
-from .errors import TopicChangedError
-from .service import Progress, Service, confirm_nothing, ignore_progress
+from .errors import BreakerOpenError, TopicChangedError
+from .observer import Observer
+from .service import Checks, Service
 from .source import Watermarks
 from .source.kafka import KafkaSource
 from .store import SessionStore, StoreInfo, TopicIdentity, open_store
@@ -24,8 +26,6 @@ from .store.messages import changed_message
 from .topic import refuse_destructive
 
 logger = logging.getLogger("sessionfold_consumer")
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Wiring:
 
 @contextmanager
 def service(
-    settings: Settings, wiring: Wiring, on_progress: OnProgress = ignore_progress
+    settings: Settings, wiring: Wiring, observer: Observer | None = None
 ) -> Iterator[Service]:
     """Make a service that is ready to run; leave the group and close the store afterwards.
 
@@ -50,6 +50,7 @@ def service(
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
     """
     with closing(open_store(settings.store)) as store:
+        _refuse_stopped(store)
         broker = Broker(settings)
         identity = _identity(broker, settings, wiring)
         group_id = settings.group_id or default_group_id(store.info())
@@ -62,8 +63,10 @@ def service(
                 owner=f"{socket.gethostname()}/{os.getpid()}",
                 batch_records=settings.batch_records,
                 until=ends if wiring.to_present_end else None,
-                on_progress=on_progress,
-                confirm=confirm_nothing if wiring.embedded else _confirmation(broker, identity),
+                checks=Checks() if wiring.embedded else _checks(broker, identity),
+                limits=Limits(ratio=settings.breaker_ratio, run=settings.breaker_run),
+                accepted=[gap.gap() for gap in settings.accept_gap],
+                observer=observer,
             )
 
 
@@ -110,7 +113,13 @@ def _say_what_is_missing(marks: Mapping[int, Watermarks]) -> None:
         )
 
 
-def _confirmation(broker: Broker, bound: TopicIdentity) -> Callable[[], None]:
+def _refuse_stopped(store: SessionStore) -> None:
+    stopped = store.info().stopped
+    if stopped is not None:
+        raise BreakerOpenError(stopped)
+
+
+def _checks(broker: Broker, bound: TopicIdentity) -> Checks:
     """Return what sees that the topic is still the one that the store was tied to."""
 
     def confirm() -> None:
@@ -119,7 +128,11 @@ def _confirmation(broker: Broker, bound: TopicIdentity) -> Callable[[], None]:
         if found != bound:
             raise TopicChangedError(changed_message(bound, found))
 
-    return confirm
+    def inspect() -> None:
+        confirm()
+        refuse_destructive(broker.describe(bound.topic))
+
+    return Checks(confirm=confirm, inspect=inspect)
 
 
 def _identity(broker: Broker, settings: Settings, wiring: Wiring) -> TopicIdentity:

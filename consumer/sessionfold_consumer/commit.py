@@ -6,11 +6,11 @@ belongs to another process by now, or that lies behind the end of a bounded run,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from .dead_letters import dead_letter
-from .decode import decode
+from .dead_letters import dead_letter, fatal_letter
+from .decode import Refused, decode
 from .fold import fold
 from .records import RecordBatch
 from .source import Fetched
@@ -20,16 +20,24 @@ from .store import Advance, DeadLetter, Position
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """What one transaction of the store writes; ``records`` is how many it accounts for."""
+    """What one transaction of the store writes, and what it is made of."""
 
     advances: Sequence[Advance]
     rows: Sequence[Row]
     dead_letters: Sequence[DeadLetter]
     records: int
+    """How many records it accounts for."""
+    refused: Sequence[Refused] = ()
+    """Those of them that are no valid events, by their place."""
+    timestamps: tuple[int, int] | None = None
+    """The first and the last time of these records, Kafka's, in milliseconds; None for none."""
 
 
 def prepare(
-    fetched: Fetched, positions: Mapping[int, Position], ends: Mapping[int, int] | None = None
+    fetched: Fetched,
+    positions: Mapping[int, Position],
+    ends: Mapping[int, int] | None = None,
+    fatal: Set[int] = frozenset(),
 ) -> Commit:
     """Fold what was fetched, from the given positions on.
 
@@ -37,15 +45,26 @@ def prepare(
         fetched: records as they came, and the partitions whose end was seen.
         positions: the partitions that this process holds.
         ends: for each partition the offset to stop before; None is without end.
+        fatal: partitions whose next record is not to be decoded, but to be set aside as it is.
     """
     batch = _wanted(fetched.batch, positions, ends)
-    events = decode(batch)
+    lethal = [batch.partitions.index(each) for each in fatal if each in batch.partitions]
+    harmless = batch if not lethal else batch.select(sorted({*range(len(batch))} - {*lethal}))
+    events = decode(harmless)
+    letters = [dead_letter(harmless, refused) for refused in events.refused]
     return Commit(
         advances=_advances(_reached(batch, fetched, ends), positions),
         rows=fold(events),
-        dead_letters=[dead_letter(batch, refused) for refused in events.refused],
+        dead_letters=[*letters, *(fatal_letter(batch, place) for place in lethal)],
         records=len(batch),
+        refused=events.refused,
+        timestamps=(min(batch.timestamps), max(batch.timestamps)) if len(batch) else None,
     )
+
+
+def partitions_of(fetched: Fetched, positions: Mapping[int, Position]) -> list[int]:
+    """Return the partitions held that records were fetched of."""
+    return [partition for partition in set(fetched.batch.partitions) if partition in positions]
 
 
 def _wanted(

@@ -8,13 +8,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from sessionfold_schemas import KAFKA_PREFIX, kafka_environment
 
 from .errors import ConfigurationError
+from .store import Gap
 
 _SECRETS = ("password", "passphrase", "secret", "pem", "sasl.jaas", "oauthbearer.config")
 
@@ -22,6 +32,7 @@ _FIXED = {
     "bootstrap.servers": "use --bootstrap-servers or SESSIONFOLD_BOOTSTRAP_SERVERS",
     "metadata.broker.list": "use --bootstrap-servers or SESSIONFOLD_BOOTSTRAP_SERVERS",
     "group.id": "use --group-id or SESSIONFOLD_GROUP_ID",
+    "group.instance.id": "use --group-instance-id or SESSIONFOLD_GROUP_INSTANCE_ID",
     "group.protocol": "use --group-protocol or SESSIONFOLD_GROUP_PROTOCOL",
     "auto.offset.reset": "it would skip or repeat records when the log has none at the position",
     "enable.partition.eof": "without it the end of a partition is not seen",
@@ -43,6 +54,31 @@ def _topic_name(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedGap:
+    """Offsets of a partition that the log no longer has, and may be passed over; both included."""
+
+    partition: int
+    first: int
+    last: int
+
+    def gap(self) -> Gap:
+        """Return it as the store keeps it."""
+        return Gap(partition=self.partition, first=self.first, end=self.last + 1)
+
+
+def parse_gap(text: object) -> object:
+    """Return the gap that ``PARTITION:FIRST-LAST`` names; a gap as it is."""
+    if not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,19})-(\d{1,19})", text)
+    if found is None or int(found[2]) > int(found[3]):
+        raise ValueError(
+            f"{text!r} names no deleted records; write PARTITION:FIRST-LAST, as 3:0-99"
+        )
+    return AcceptedGap(*map(int, found.groups()))
+
+
 class Settings(BaseModel):
     """Settings of one run. Values of ``kafka`` never show in a repr or an error."""
 
@@ -60,6 +96,14 @@ class Settings(BaseModel):
     """Kafka's group protocol: ``classic``, or ``consumer`` (KIP-848, brokers from 4.0 on)."""
     batch_records: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     """The most records that are folded and stored in one transaction."""
+    group_instance_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
+    """A name of this process in the group that outlives it (static membership, KIP-345)."""
+    breaker_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Stop when a larger part of the last 1,000 records or more is refused; 1 is never."""
+    breaker_run: Annotated[int, Field(ge=0)] = 1_000
+    """Stop when so many records in a row are refused; 0 is never."""
+    accept_gap: tuple[Annotated[AcceptedGap, BeforeValidator(parse_gap)], ...] = ()
+    """Deleted records to pass over, each as ``PARTITION:FIRST-LAST``."""
     kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
     """Further librdkafka settings; they win over the service's own."""
 

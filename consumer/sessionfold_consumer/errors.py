@@ -149,12 +149,17 @@ class LogTruncatedError(ConsumerError):
     def __init__(self, topic: str, partition: int, next_offset: int, low: int, high: int) -> None:
         if next_offset < low:
             problem = f"offsets {next_offset} to {low - 1} were deleted before they were folded"
+            way_on = (
+                f"what they said is lost; to go on without it: sessionfold run --accept-gap "
+                f"{partition}:{next_offset}-{low - 1}; see why with: sessionfold topic check"
+            )
         else:
             problem = f"the log ends at {high}, before the store's position {next_offset}"
+            way_on = (
+                "acknowledged records were lost; fold the topic into a new store (another --store)"
+            )
         super().__init__(
-            f"partition {partition} of {topic} cannot be continued: {problem}; fold what the topic "
-            "still has into a new store (another --store), and check the topic's retention with: "
-            f"sessionfold topic check --topic {topic}"
+            f"partition {partition} of {topic} cannot be continued: {problem}; {way_on}"
         )
 
 

@@ -3,6 +3,11 @@
 Positions are the store's alone. A partition that is given to this process is first claimed in the
 store, which fences whoever held it before, and then fetched from the position found there; so after
 any crash, hand-over or replay the store is the fold of a prefix of the log.
+
+When broker or store do not answer, the batch stays in hand and the loop goes on without fetching:
+the process remains a member of its group, and tries again. Before it does, it reads the positions
+again, since a commit whose answer was lost may have been done; what is stored by then is dropped
+from the batch. So nothing is ever written because it was not known to be.
 """
 
 from __future__ import annotations
@@ -11,48 +16,65 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from .commit import Commit, prepare
-from .errors import BrokerUnreachableError, LogTruncatedError, StoreBusyError
+from .breaker import Breaker, Limits
+from .commit import Commit, partitions_of, prepare
+from .errors import (
+    BreakerOpenError,
+    BrokerUnreachableError,
+    FencedError,
+    LogTruncatedError,
+    StoreBusyError,
+    StoreUnusableError,
+)
+from .observer import Observer, Progress
+from .patience import Patience
 from .source import Fetched, Source
-from .store import Position, SessionStore
+from .store import Gap, Position, SessionStore
+from .store.messages import missing_message
 
 logger = logging.getLogger("sessionfold_consumer")
 
 FETCH_SECONDS = 0.2
 """The longest wait for a batch to fill, and so a bound on how old a record is when it is folded."""
 
+CAREFUL_ATTEMPTS = 2
+"""From so many attempts at one position on, records are folded one at a time."""
 
-_PATIENCE_SECONDS = 1.0
+FATAL_ATTEMPTS = 5
+"""After so many attempts at one position its record is set aside undecoded."""
+
 _CONFIRM_SECONDS = 15.0
+_FENCED_SECONDS = 600.0
+_FENCED_TIMES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """How far a service is; told after each step."""
+class Checks:
+    """What sees that the topic is still the one the store was built from.
 
-    records: int
-    """Records this run has accounted for, dead letters included."""
-    dead_letters: int
-    """Records this run has set aside."""
-    next_offsets: Mapping[int, int]
-    """For each partition this process holds, the offset of the next record to fold."""
-    ends: Mapping[int, int]
-    """For each of these partitions the offset to reach: the log's end, as last heard."""
+    Both raise ``TopicChangedError`` or ``TopicUnsuitableError`` when it is not, and
+    ``BrokerUnreachableError`` to be asked again.
+    """
 
-    @property
-    def lag(self) -> int:
-        """Records that are in the log and not yet in the store."""
-        return sum(max(0, end - self.next_offsets.get(p, end)) for p, end in self.ends.items())
+    confirm: Callable[[], None] = lambda: None
+    """Asked after records were fetched and before they are stored: so none of another is."""
+    inspect: Callable[[], None] = lambda: None
+    """Asked now and then, also when nothing comes: looks at the topic's settings, too."""
 
 
-def confirm_nothing() -> None:
-    """Take every topic for the store's: for a source that has no identity."""
+@dataclass(kw_only=True, slots=True)
+class _Work:
+    """A batch in hand.
 
+    ``tried`` is the commit whose outcome is not known, ``verdict`` the breaker's, given once.
+    """
 
-def ignore_progress(_: Progress) -> None:
-    """Take progress and do nothing with it."""
+    fetched: Fetched
+    tried: Commit | None = None
+    is_judged: bool = False
+    verdict: str | None = None
 
 
 class Service:
@@ -65,10 +87,11 @@ class Service:
         owner: a name for this process, kept in the store beside the partitions it holds.
         batch_records: the most records in one transaction.
         until: for each partition the offset to stop before; None runs until told to stop.
-        confirm: sees that the topic is still the store's; asked after records were fetched and
-            before they are stored, so that no record of another topic ever is. Raises
-            ``TopicChangedError``, or ``BrokerUnreachableError`` to be asked again.
-        on_progress: called after each step, several times a second, in the service's thread.
+        checks: see that the topic is still the store's.
+        limits: how many records may be refused before the service stops.
+        accepted: gaps in front of a position that may be passed over.
+        observer: sees what happens.
+        clock: seconds that never run backwards.
     """
 
     def __init__(  # noqa: PLR0913 - all by name, and made in one place
@@ -80,8 +103,11 @@ class Service:
         owner: str,
         batch_records: int,
         until: Mapping[int, int] | None = None,
-        on_progress: Callable[[Progress], None] = ignore_progress,
-        confirm: Callable[[], None] = confirm_nothing,
+        checks: Checks = Checks(),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        accepted: Sequence[Gap] = (),
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._store = store
@@ -89,37 +115,53 @@ class Service:
         self._owner = owner
         self._batch_records = batch_records
         self._until = until
-        self._on_progress = on_progress
-        self._confirm = confirm
-        self._confirmed = time.monotonic()
-        self._stopping: Callable[[], bool] = lambda: False
+        self._checks = checks
+        self._breaker = Breaker(limits)
+        self._accepted = accepted
+        self._observer = observer or Observer()
+        self._clock = clock
+        self._inspected = clock()
+        self._patience = Patience(clock)
         self._positions: dict[int, Position] = {}
         self._waiting: list[int] = []
+        self._unproven: set[int] = set()
+        self._survived: dict[int, int] = {}
+        self._careful: dict[int, int] = {}
+        self._fatal: set[int] = set()
+        self._work: _Work | None = None
+        self._fences: list[float] = []
         self._records = self._dead_letters = 0
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> Progress:
         """Fold until ``stopping`` says so (asked between batches) or the end is reached.
 
         Raises:
-            FencedError: when another process has taken a partition over; start again.
+            BreakerOpenError: when too many records are no valid events.
+            FencedError: when other processes take its partitions over, again and again.
             LogTruncatedError: when the log does not have what has to be folded next.
             StoreUnusableError: when the store cannot be written; what was committed is right.
-            TopicChangedError: when the topic is no longer the one that the store was built from.
+            TopicChangedError, TopicUnsuitableError: when the topic is no longer the one that the
+                store was built from, or no longer keeps its events.
         """
-        self._stopping = stopping
         while not stopping() and not self._is_done():
             self.step()
         return self.progress()
 
     def step(self) -> None:
-        """Fetch, fold and store one batch, and follow what the group gave and took."""
-        fetched = self._fetch()
-        changes = self._source.changes()
-        self._give_up(changes.revoked)
-        self._write(prepare(fetched, self._positions, self._until))
-        self._take_over([*self._waiting, *changes.assigned])
-        self._confirm_now_and_then()
-        self._on_progress(self.progress())
+        """Fetch, fold and store one batch, and follow what the group gave and took.
+
+        With a batch in hand that could not be stored, nothing is fetched; it is tried again.
+        """
+        if self._work is None:
+            fetched = self._fetch()
+        else:
+            self._source.idle(FETCH_SECONDS)
+        self._follow_group()
+        if self._work is None and (len(fetched.batch) or fetched.ends):
+            self._work = _Work(fetched=fetched)
+        if not self._patience.is_waiting():
+            self._act()
+        self._observer.progressed(self.progress())
 
     def progress(self) -> Progress:
         """Return how far the service is now."""
@@ -128,25 +170,101 @@ class Service:
             dead_letters=self._dead_letters,
             next_offsets={p: position.next_offset for p, position in self._positions.items()},
             ends=self._source.known_ends() if self._until is None else self._until,
+            waiting=self._patience.reason,
         )
 
-    def _fetch(self) -> Fetched:
+    def _act(self) -> None:
+        """Do what is to be done with broker and store; have patience when they are away."""
         try:
-            return self._source.fetch(self._batch_records, FETCH_SECONDS)
+            self._store_work()
+            self._take_over()
+            self._inspect_now_and_then()
+        except BrokerUnreachableError as error:
+            self._patience.wait(error)
+            self._observer.waits("broker")
+        except StoreBusyError as error:
+            self._patience.wait(error)
+            self._observer.waits("store")
+        except FencedError as error:
+            self._handle_fence(error)
+        else:
+            self._patience.rest()
+
+    def _fetch(self) -> Fetched:
+        began = self._clock()
+        try:
+            return self._source.fetch(1 if self._careful else self._batch_records, FETCH_SECONDS)
         except LogTruncatedError:
             # The log of a topic that was created again looks truncated, too.
             with suppress(BrokerUnreachableError):
-                self._confirm()
+                self._checks.confirm()
             raise
+        except BrokerUnreachableError as error:
+            # After an exception the client may have lost records that it had fetched.
+            self._patience.wait(error)
+            self._renew()
+            return Fetched.nothing()
+        finally:
+            self._observer.staged("fetch", self._clock() - began)
 
-    def _write(self, commit: Commit) -> None:
-        if not commit.advances:
+    def _store_work(self) -> None:
+        work = self._work
+        if work is None:
             return
-        if not self._patiently(lambda: self._commit(commit)):
-            return
+        if work.tried is not None:
+            self._settle(work)
+        self._note_attempt(work.fetched)
+        began = self._clock()
+        commit = prepare(work.fetched, self._positions, self._until, self._fatal)
+        self._observer.staged("fold", self._clock() - began)
+        if commit.advances:
+            self._judge(work, commit)
+            self._checks.confirm()
+            work.tried = commit
+            began = self._clock()
+            self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+            self._observer.staged("store", self._clock() - began)
+            self._note_stored(commit)
+        self._work = None
+
+    def _settle(self, work: _Work) -> None:
+        """Learn what became of a commit whose answer was lost, by reading the positions."""
+        assert work.tried is not None  # noqa: S101 - the caller has looked
+        stored = self._store.positions()
+        for partition, held in self._positions.items():
+            if partition not in stored:
+                raise StoreUnusableError(missing_message(partition))
+            if stored[partition].owner_epoch != held.owner_epoch:
+                raise FencedError(partition)
+        tried, work.tried = work.tried, None
+        if any(
+            advance.position.partition in self._positions
+            and stored[advance.position.partition].next_offset == advance.next_offset
+            for advance in tried.advances
+        ):
+            self._note_stored(tried)
+
+    def _judge(self, work: _Work, commit: Commit) -> None:
+        if not work.is_judged:
+            work.verdict = self._breaker.judge(commit.records, commit.refused)
+            work.is_judged = True
+        if work.verdict is not None:
+            self._store.stop(work.verdict)
+            raise BreakerOpenError(work.verdict)
+
+    def _note_attempt(self, fetched: Fetched) -> None:
+        """Let the store count the first attempt after a take-over, before anything is decoded."""
+        begun = [p for p in partitions_of(fetched, self._positions) if p in self._unproven]
+        if begun:
+            self._store.attempt([self._positions[partition] for partition in begun])
+            self._unproven -= {*begun}
+            self._survived |= {p: self._positions[p].next_offset for p in begun}
+
+    def _note_stored(self, commit: Commit) -> None:
         moved = {
-            advance.position.partition: replace(advance.position, next_offset=advance.next_offset)
+            advance.position.partition: advance.moved()
             for advance in commit.advances
+            if advance.position.partition in self._positions
         }
         self._positions |= moved
         self._records += commit.records
@@ -159,64 +277,121 @@ class Service:
                 letter.offset,
                 letter.reason,
             )
+        self._observer.committed(commit)
+        self._become_less_careful(moved, commit.records)
         self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
         self._source.pause([p for p in moved if self._is_reached(p)])
 
-    def _commit(self, commit: Commit) -> None:
-        self._confirm()
-        self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+    def _become_less_careful(self, moved: Mapping[int, Position], records: int) -> None:
+        for partition in self._careful.keys() & moved.keys():
+            self._careful[partition] -= records
+            if self._careful[partition] <= 0:
+                del self._careful[partition]
+        self._fatal -= moved.keys()
 
-    def _confirm_now_and_then(self) -> None:
-        """Notice also in a silent topic that it was deleted or repartitioned."""
-        if time.monotonic() - self._confirmed < _CONFIRM_SECONDS:
+    def _handle_fence(self, error: FencedError) -> None:
+        """Drop what is held, and ask the group again what belongs to this process.
+
+        A process that was frozen learns so what it missed. Two groups over one store take the
+        partitions from each other: that has to be heard, not to go on.
+        """
+        self._observer.fenced([error.partition])
+        now = self._clock()
+        self._fences = [each for each in self._fences if each > now - _FENCED_SECONDS] + [now]
+        if self._until is not None or len(self._fences) >= _FENCED_TIMES:
+            raise error
+        logger.warning("%s; this one drops what it holds and asks the group again", error)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._observer.renewed()
+        self._source.renew()
+        self._follow_group()
+
+    def _inspect_now_and_then(self) -> None:
+        """Notice also in a silent topic that it was deleted, changed or repartitioned."""
+        if self._clock() - self._inspected < _CONFIRM_SECONDS:
             return
-        self._confirmed = time.monotonic()
+        self._inspected = self._clock()
         with suppress(BrokerUnreachableError):
-            self._confirm()
+            self._checks.inspect()
 
-    def _patiently(self, act: Callable[[], None]) -> bool:
-        """Act until it succeeds or the service is told to stop; return whether it did."""
-        while True:
-            try:
-                act()
-            except (BrokerUnreachableError, StoreBusyError) as error:
-                logger.warning("waiting: %s", error)
-            else:
-                return True
-            if self._stopping():
-                return False
-            time.sleep(_PATIENCE_SECONDS)
+    def _follow_group(self) -> None:
+        changes = self._source.changes()
+        self._give_up(changes.revoked)
+        self._waiting += [each for each in changes.assigned if each not in self._waiting]
 
     def _give_up(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._positions.pop(partition, None)
+            self._careful.pop(partition, None)
+        self._fatal -= {*partitions}
         self._waiting = [each for each in self._waiting if each not in partitions]
+        if self._work is not None and partitions:
+            self._work.fetched = self._work.fetched.without(partitions)
         if partitions:
+            self._observer.revoked(partitions)
             logger.info("gave up partitions %s", sorted(partitions))
 
-    def _take_over(self, partitions: Sequence[int]) -> None:
+    def _take_over(self) -> None:
         """Claim partitions, see that the log has what comes next, and start fetching them."""
-        self._waiting = list(partitions)
+        partitions = self._waiting
         if not partitions:
             return
-        try:
-            self._confirm()
-            # Claimed before the log is asked: from then on nobody else moves these positions.
-            claimed = self._store.claim(partitions, self._owner)
-            marks = {partition: self._source.watermarks(partition) for partition in partitions}
-        except (BrokerUnreachableError, StoreBusyError) as error:
-            logger.warning("the partitions %s wait: %s", sorted(partitions), error)
-            return
+        self._checks.confirm()
+        # Claimed before the log is asked: from then on nobody else moves these positions.
+        claimed = self._store.claim(partitions, self._owner)
         for partition, position in claimed.items():
-            low, high = marks[partition].low, marks[partition].high
-            if not low <= position.next_offset <= high:
-                raise LogTruncatedError(self._topic, partition, position.next_offset, low, high)
-        self._positions |= claimed
+            claimed[partition] = self._within_the_log(position)
         self._waiting = []
+        self._positions |= claimed
+        self._unproven |= claimed.keys()
+        self._take_care(claimed)
         self._source.start(
             {p: held.next_offset for p, held in claimed.items() if not self._is_reached(p)}
         )
+        self._observer.assigned(partitions)
         logger.info("took over partitions %s", sorted(partitions))
+
+    def _within_the_log(self, position: Position) -> Position:
+        """Return the position, moved over a gap that was accepted.
+
+        Raises:
+            LogTruncatedError: when the log does not have the record at the position.
+        """
+        marks = self._source.watermarks(position.partition)
+        if any(_covers(gap, position, marks.low) for gap in self._accepted):
+            logger.warning(
+                "passing over offsets %d to %d of partition %d, which were deleted before they "
+                "were folded, as accepted; the store keeps that on record",
+                position.next_offset,
+                marks.low - 1,
+                position.partition,
+            )
+            position = self._store.accept_gap(position, marks.low)
+        if marks.low <= position.next_offset <= marks.high:
+            return position
+        raise LogTruncatedError(
+            self._topic, position.partition, position.next_offset, marks.low, marks.high
+        )
+
+    def _take_care(self, claimed: Mapping[int, Position]) -> None:
+        """Be careful at positions where processes have ended before, again and again."""
+        for partition, position in claimed.items():
+            if self._survived.get(partition) == position.next_offset:
+                continue  # an attempt that ended in a fence harmed nobody
+            if position.attempts < CAREFUL_ATTEMPTS:
+                continue
+            self._careful[partition] = self._batch_records
+            if position.attempts >= FATAL_ATTEMPTS:
+                self._fatal.add(partition)
+            logger.warning(
+                "%d processes ended while they folded partition %d from offset %d on; its records "
+                "are now folded one at a time",
+                position.attempts,
+                partition,
+                position.next_offset,
+            )
 
     def _is_done(self) -> bool:
         return self._until is not None and all(map(self._is_reached, self._until))
@@ -227,3 +402,9 @@ class Service:
             return False
         held = self._positions.get(partition)
         return held is not None and held.next_offset >= self._until[partition]
+
+
+def _covers(gap: Gap, position: Position, low: int) -> bool:
+    """Say whether a gap that was accepted is what lies between a position and the log's start."""
+    is_here = (gap.partition, gap.first) == (position.partition, position.next_offset)
+    return is_here and position.next_offset < low <= gap.end

@@ -17,7 +17,7 @@ from sessionfold_consumer.errors import (
     TopicMissingError,
     TopicUnsuitableError,
 )
-from sessionfold_consumer.service import Progress
+from sessionfold_consumer.observer import Progress
 from sessionfold_consumer.store import Advance, SessionStore, dump, open_store
 from tests import oracle
 from tests.services.kafka import Broker

@@ -20,7 +20,7 @@ from rich.table import Table
 from ..bootstrap import Wiring, end_offsets, service
 from ..config import Settings
 from ..errors import ConfigurationError
-from ..service import Progress
+from ..observer import Observer, Progress
 from ..state import State
 from ..store import Selection, SessionStore, open_store
 from ._output import printable
@@ -32,6 +32,18 @@ _CATCH_UP_SECONDS = 20.0
 _OUTPUT_LINES_SHOWN = 10
 
 Stopping = Callable[[], bool]
+
+
+class _Readiness(Observer):
+    """Sets an event when the service has its partitions."""
+
+    def __init__(self, ready: threading.Event) -> None:
+        self._ready = ready
+
+    def progressed(self, progress: Progress) -> None:
+        """Take how far the service is."""
+        if progress.next_offsets:
+            self._ready.set()
 
 
 class DevSession:
@@ -76,12 +88,8 @@ class DevSession:
 
     def _fold(self) -> None:
         wiring = Wiring(in_group=False, embedded=self._embedded)
-        with service(self._settings, wiring, self._note_progress) as ready:
+        with service(self._settings, wiring, _Readiness(self._ready)) as ready:
             ready.run(self._ended.is_set)
-
-    def _note_progress(self, progress: Progress) -> None:
-        if progress.next_offsets:
-            self._ready.set()
 
     def _wait_until_ready(self, consumer: Future[None]) -> None:
         while not self._ready.wait(0.05):

@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from ..service import Progress
+from ..observer import Observer, Progress
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -19,7 +18,7 @@ _LOG_SECONDS = 10.0
 _CLEAR_LINE = "\r\x1b[K"
 
 
-class ProgressReporter:
+class ProgressReporter(Observer):
     """Takes progress as often as there is any, and shows it seldom.
 
     Args:
@@ -36,7 +35,7 @@ class ProgressReporter:
         self._last_records = 0
         self._shown: Progress | None = None
 
-    def __call__(self, progress: Progress) -> None:
+    def progressed(self, progress: Progress) -> None:
         """Show progress if the last showing was long enough ago."""
         now = self._clock()
         elapsed = now - self._last_shown

@@ -20,7 +20,7 @@ from ._progress import progress_reporter
     "--until-caught-up",
     is_flag=True,
     help="Take all partitions without joining a group, fold up to the present end, and exit. Not "
-    "beside a service on the same store: the partitions are taken from it, and it ends.",
+    "beside a service on the same store: they would take the partitions from each other.",
 )
 @click.option(
     "--group-id",
@@ -36,6 +36,39 @@ from ._progress import progress_reporter
     envvar="SESSIONFOLD_GROUP_PROTOCOL",
     show_envvar=True,
     help="Kafka's group protocol; consumer is KIP-848, for brokers from 4.0 on.",
+)
+@click.option(
+    "--group-instance-id",
+    envvar="SESSIONFOLD_GROUP_INSTANCE_ID",
+    show_envvar=True,
+    metavar="NAME",
+    help="A name of this process that stays when it is restarted, so that its partitions wait for "
+    "it (static membership); no two processes may have the same.",
+)
+@click.option(
+    "--breaker-ratio",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.5,
+    show_default=True,
+    envvar="SESSIONFOLD_BREAKER_RATIO",
+    show_envvar=True,
+    help="Stop when a larger part of the last 1,000 records or more are no valid events; 1: never.",
+)
+@click.option(
+    "--breaker-run",
+    type=click.IntRange(0),
+    default=1_000,
+    show_default=True,
+    envvar="SESSIONFOLD_BREAKER_RUN",
+    show_envvar=True,
+    help="Stop when so many records in a row are no valid events; 0: never.",
+)
+@click.option(
+    "--accept-gap",
+    multiple=True,
+    metavar="PARTITION:FIRST-LAST",
+    help="Go on without these records, which the log no longer has; the error that names them says "
+    "so. The store keeps the gap on record. May be repeated.",
 )
 @click.option(
     "--batch-records",

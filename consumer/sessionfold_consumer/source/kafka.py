@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -63,24 +63,18 @@ class KafkaSource:
     ) -> None:
         self._settings = settings
         self._topic = settings.topic
+        self._group_id = group_id
+        self._fixed = partitions
         self._in_group = partitions is None
         self._assigned: list[int] = list(partitions or ())
         self._revoked: list[int] = []
         self._started: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._is_idle = False
+        self._early: list[Message] = []
         self._is_away = self._all_down = False
         self._callback_error: KafkaException | None = None
-        with translated(settings):
-            self._consumer = Consumer(
-                {**_client_settings(settings, group_id), "error_cb": self._on_error},
-                logger=client_logger,
-            )
-            if self._in_group:
-                self._consumer.subscribe(
-                    [settings.topic],
-                    on_assign=self._on_assign,
-                    on_revoke=self._on_revoke,
-                    on_lost=self._on_revoke,
-                )
+        self._consumer = self._new_consumer()
 
     def changes(self) -> Changes:
         """Return the partitions given and taken since the last call."""
@@ -99,19 +93,25 @@ class KafkaSource:
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Fetch assigned partitions from these offsets on."""
         self._started |= next_offsets
+        self._paused -= next_offsets.keys()
         places = [TopicPartition(self._topic, p, offset) for p, offset in next_offsets.items()]
         with translated(self._settings):
             self._consumer.incremental_assign(places)
+            if self._is_idle:
+                self._consumer.pause(self._places(next_offsets))
 
     def pause(self, partitions: Sequence[int]) -> None:
         """Fetch no more of these partitions."""
+        self._paused |= {*partitions}
         with translated(self._settings):
-            self._consumer.pause([TopicPartition(self._topic, each) for each in partitions])
+            self._consumer.pause(self._places(partitions))
 
     def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
         """Return records as they come; see :class:`Source`."""
-        records: list[Message] = []
+        self._go_on()
         ends: dict[int, int] = {}
+        early, self._early = self._early[:max_records], self._early[max_records:]
+        records = self._take(early, ends)
         deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES
         while len(records) < max_records and room > 0:
             wait = max(0.0, deadline - time.monotonic())
@@ -124,6 +124,25 @@ class KafkaSource:
                 break
         self._watch_broker(answered=bool(records or ends))
         return Fetched(batch=_batch(records), ends=ends)
+
+    def idle(self, timeout_seconds: float) -> None:
+        """Stay in the group for this long without fetching."""
+        if not self._is_idle:
+            self._is_idle = True
+            with translated(self._settings):
+                self._consumer.pause(self._places(self._started))
+        # What was on its way when the pause began may still come; it belongs to the next fetch.
+        self._early += self._consume(_CHUNK_RECORDS, timeout_seconds)
+        self._watch_broker(answered=False)
+
+    def renew(self) -> None:
+        """Leave the group and join it again with another client."""
+        self._consumer.close()  # tells the callback what is revoked, if there is a group
+        self._revoked += [each for each in self._started if each not in self._revoked]
+        self._assigned = list(self._fixed or ())
+        self._started, self._paused, self._early = {}, set(), []
+        self._is_idle, self._callback_error = False, None
+        self._consumer = self._new_consumer()
 
     def known_ends(self) -> dict[int, int]:
         """Return the started partitions' high watermarks as last heard."""
@@ -147,6 +166,29 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group, if there is one, and disconnect."""
         self._consumer.close()
+
+    def _new_consumer(self) -> Consumer:
+        settings = {**_client_settings(self._settings, self._group_id), "error_cb": self._on_error}
+        with translated(self._settings):
+            consumer = Consumer(settings, logger=client_logger)
+            if self._in_group:
+                consumer.subscribe(
+                    [self._topic],
+                    on_assign=self._on_assign,
+                    on_revoke=self._on_revoke,
+                    on_lost=self._on_revoke,
+                )
+        return consumer
+
+    def _go_on(self) -> None:
+        """End the idleness: fetch again what is not paused for good."""
+        if self._is_idle:
+            self._is_idle = False
+            with translated(self._settings):
+                self._consumer.resume(self._places(self._started.keys() - self._paused))
+
+    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition) for partition in partitions]
 
     def _watch_broker(self, *, answered: bool) -> None:
         """Say once that no broker answers, and once that one does again."""
@@ -229,9 +271,11 @@ class KafkaSource:
         revoked = [each.partition for each in partitions]
         self._revoked += revoked
         self._assigned = [each for each in self._assigned if each not in revoked]
+        self._early = [each for each in self._early if each.partition() not in revoked]
         started = [each for each in partitions if each.partition in self._started]
         for each in started:
             del self._started[each.partition]
+            self._paused.discard(each.partition)
         self._tell(consumer.incremental_unassign, started)
 
     def _tell(self, call: Any, partitions: list[TopicPartition]) -> None:  # noqa: ANN401
@@ -263,6 +307,8 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
     }
     if settings.group_protocol == "classic":
         ours["partition.assignment.strategy"] = "cooperative-sticky"
+    if settings.group_instance_id is not None:
+        ours["group.instance.id"] = settings.group_instance_id
     return ours | settings.kafka_settings()
 
 

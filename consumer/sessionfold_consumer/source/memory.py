@@ -56,6 +56,7 @@ class MemorySource:
         self._log = log
         every = range(len(log.partitions))
         self._assigned = list(every if assigned is None else assigned)
+        self._own = {*self._assigned}
         self._revoked: list[int] = []
         self._cursors: dict[int, int] = {}
         self._paused: set[int] = set()
@@ -70,6 +71,7 @@ class MemorySource:
     def give(self, partitions: Sequence[int]) -> None:
         """Assign partitions, as a group would."""
         self._assigned += partitions
+        self._own |= {*partitions}
 
     def take(self, partitions: Sequence[int]) -> None:
         """Revoke partitions, as a group would; their records stop."""
@@ -77,6 +79,7 @@ class MemorySource:
             self._cursors.pop(partition, None)
         self._assigned = [each for each in self._assigned if each not in partitions]
         self._revoked += partitions
+        self._own -= {*partitions}
 
     def watermarks(self, partition: int) -> Watermarks:
         """Return a partition's watermarks."""
@@ -101,6 +104,15 @@ class MemorySource:
             if cursor == len(self._log.partitions[partition]):
                 ends[partition] = cursor
         return Fetched(batch=_batch(found), ends=ends)
+
+    def idle(self, timeout_seconds: float) -> None:
+        """Do nothing."""
+
+    def renew(self) -> None:
+        """Take all partitions, and give again those that are this source's own."""
+        own = [*self._own]
+        self.take(own)
+        self.give(own)
 
     def known_ends(self) -> dict[int, int]:
         """Return the high watermarks of what is being read."""

@@ -36,6 +36,21 @@ class Fetched:
     batch: RecordBatch
     ends: Mapping[int, int] = field(default_factory=dict)
 
+    def without(self, partitions: Sequence[int]) -> Fetched:
+        """Return what is left when the records of these partitions are dropped."""
+        kept = [i for i, each in enumerate(self.batch.partitions) if each not in partitions]
+        ends = {each: end for each, end in self.ends.items() if each not in partitions}
+        return Fetched(batch=self.batch.select(kept), ends=ends)
+
+    @classmethod
+    def nothing(cls) -> Fetched:
+        """Return a batch without records, at no end."""
+        return cls(
+            batch=RecordBatch(
+                partitions=[], offsets=[], timestamps=[], keys=[], values=[], headers=lambda _: ()
+            )
+        )
+
 
 class Source(Protocol):
     """Records of one topic. An instance belongs to one thread.
@@ -71,6 +86,17 @@ class Source(Protocol):
             LogTruncatedError: when a partition has no record at the offset it was started at.
             RecordCorruptError: when a record's checksum is wrong.
             BrokerRefusedError: when the broker withdraws the right to read.
+            BrokerUnreachableError: when the client failed in another way; ``renew`` it, since what
+                it had fetched may be lost.
+        """
+
+    def idle(self, timeout_seconds: float) -> None:
+        """Stay in the group for this long without fetching; the next ``fetch`` goes on."""
+
+    def renew(self) -> None:
+        """Leave the group and join it again as another member, with a client made anew.
+
+        All partitions are taken; those that belong to the new member are given again.
         """
 
     def known_ends(self) -> dict[int, int]:

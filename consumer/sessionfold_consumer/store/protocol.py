@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from sessionfold_schemas import session_id_problem
@@ -92,6 +92,10 @@ class Advance:
 
     position: Position
     next_offset: int
+
+    def moved(self) -> Position:
+        """Return the position as it is after the commit."""
+        return replace(self.position, next_offset=self.next_offset, attempts=0)
 
 
 Generation = Literal["a", "b"]

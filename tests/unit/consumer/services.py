@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sessionfold_consumer.breaker import Limits
 from sessionfold_consumer.errors import StoreBusyError, StoreUnusableError
-from sessionfold_consumer.service import Progress, Service, confirm_nothing, ignore_progress
+from sessionfold_consumer.observer import Observer, Progress
+from sessionfold_consumer.service import Checks, Service
 from sessionfold_consumer.source import Fetched, MemoryLog, MemorySource, Source
 from sessionfold_consumer.state import Row
 from sessionfold_consumer.store import (
@@ -77,8 +79,9 @@ def new_service(
     *,
     batch_records: int = 100,
     until: Mapping[int, int] | None = None,
-    on_progress: Callable[[Progress], None] = ignore_progress,
-    confirm: Callable[[], None] = confirm_nothing,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    checks: Checks | None = None,
+    **further: Any,  # noqa: ANN401 - arguments of the service
 ) -> Service:
     """Return a service of the topic."""
     return Service(
@@ -88,9 +91,20 @@ def new_service(
         owner="test",
         batch_records=batch_records,
         until=until,
-        on_progress=on_progress,
-        confirm=confirm,
+        checks=checks or Checks(),
+        **{"limits": Limits(ratio=1, run=0), "observer": Listener(on_progress), **further},
     )
+
+
+class Listener(Observer):
+    """Hands progress on."""
+
+    def __init__(self, on_progress: Callable[[Progress], None]) -> None:
+        self._on_progress = on_progress
+
+    def progressed(self, progress: Progress) -> None:
+        """Hand it on."""
+        self._on_progress(progress)
 
 
 def caught_up(store: SessionStore, topic: Topic) -> bool:
@@ -146,4 +160,6 @@ class FailingStore(MemoryStore):
             raise StoreUnusableError("the disk is full")
         super().commit(advances, rows, dead_letters)
         if failure == "after":
-            raise StoreUnusableError("the answer was lost")
+            raise StoreUnusableError("the disk is gone")
+        if failure == "lost":
+            raise StoreBusyError("the answer was lost")

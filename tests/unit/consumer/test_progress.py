@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from sessionfold_consumer.cli._progress import ProgressReporter, describe
-from sessionfold_consumer.service import Progress
+from sessionfold_consumer.observer import Progress
 
 
 class Clock:
@@ -62,7 +62,7 @@ def test_a_terminal_shows_one_line_that_renews_itself(clock: Clock) -> None:
     report = ProgressReporter(terminal, clock)
     for seconds, records in ((0.1, 1000), (0.5, 2000), (0.6, 2500), (1.0, 3000)):
         clock.now = 1000.0 + seconds
-        report(progress(records))
+        report.progressed(progress(records))
     assert terminal.getvalue() == (
         "\r\x1b[K2,000 records  4,000/s  lag 8,000  ETA 2 s"
         "\r\x1b[K3,000 records  2,000/s  lag 7,000  ETA 4 s"
@@ -76,7 +76,7 @@ def test_the_line_of_a_terminal_is_gone_at_the_end(
     terminal = Terminal()
     report = ProgressReporter(terminal, clock)
     clock.now += 4
-    report(progress(8_000))
+    report.progressed(progress(8_000))
     report.finish(progress(10_000, dead_letters=3))
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert caplog.messages == ["folded 10,000 records in 4.0 s (2,500/s), 3 set aside; lag 0"]
@@ -90,7 +90,7 @@ def test_elsewhere_there_is_a_log_line_now_and_then(
     report = ProgressReporter(stream, clock)
     for seconds, records in ((9, 900), (10, 1000), (19, 1900), (25, 2500), (40, 2500)):
         clock.now = 1000.0 + seconds
-        report(progress(records))
+        report.progressed(progress(records))
     report.finish(progress(2500))
     assert stream.getvalue() == ""
     assert caplog.messages == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sessionfold_consumer import patience
 from sessionfold_consumer import service as service_module
 from sessionfold_consumer.errors import (
     BrokerUnreachableError,
@@ -12,6 +13,7 @@ from sessionfold_consumer.errors import (
     TopicChangedError,
     TopicMissingError,
 )
+from sessionfold_consumer.service import Checks
 from sessionfold_consumer.source import MemorySource, Watermarks
 from sessionfold_consumer.store import dump
 from tests.unit.consumer.services import (
@@ -34,6 +36,10 @@ class Confirmation:
         self.asked = 0
         self.errors: list[ConsumerError] = []
 
+    def checks(self) -> Checks:
+        """Return the service's checks, all of them this one."""
+        return Checks(confirm=self, inspect=self)
+
     def __call__(self) -> None:
         """Raise what is due."""
         self.asked += 1
@@ -44,14 +50,14 @@ class Confirmation:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that waits for nothing before it tries again."""
-    monkeypatch.setattr(service_module, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "_FIRST_SECONDS", 0.0)
 
 
 def test_records_of_a_changed_topic_are_never_stored() -> None:
     """The topic is confirmed after the fetch: what was fetched from another one is dropped."""
     topic, store, confirm = Topic(), new_store(), Confirmation()
     topic.append(ITEMS)
-    service = new_service(MemorySource(topic.log), store, confirm=confirm)
+    service = new_service(MemorySource(topic.log), store, checks=confirm.checks())
     service.step()
     confirm.errors = [TopicChangedError("created again")]
     before = list(dump(store))
@@ -65,7 +71,7 @@ def test_partitions_of_a_changed_topic_are_not_claimed() -> None:
     store, confirm = new_store(), Confirmation()
     confirm.errors = [TopicChangedError("created again")]
     with pytest.raises(TopicChangedError):
-        new_service(MemorySource(Topic().log), store, confirm=confirm).step()
+        new_service(MemorySource(Topic().log), store, checks=confirm.checks()).step()
     assert store.positions()[0].owner_epoch == 0
 
 
@@ -73,7 +79,12 @@ def test_a_topic_that_was_created_again_is_not_called_truncated() -> None:
     """Its log does not have the position either; the message is about the true cause."""
     topic, store, confirm = Topic(), new_store(), Confirmation()
     topic.append([(0, (b"a", b"x"))] * 3)
-    service = new_service(MemorySource(topic.log), store, batch_records=1, confirm=confirm)
+    service = new_service(
+        MemorySource(topic.log),
+        store,
+        batch_records=1,
+        checks=confirm.checks(),
+    )
     service.step()
     topic.log.truncate(0, 2)
     confirm.errors = [TopicChangedError("created again")]
@@ -89,11 +100,12 @@ def test_a_batch_in_hand_waits_for_broker_and_store() -> None:
     """The same batch is tried again until both are there, and is written once."""
     topic, store, confirm = Topic(), bound(FailingStore()), Confirmation()
     topic.append(ITEMS)
-    service = new_service(MemorySource(topic.log), store, confirm=confirm)
+    service = new_service(MemorySource(topic.log), store, checks=confirm.checks())
     service.step()
     confirm.errors = [BrokerUnreachableError("localhost:9092", 10.0, "timed out")] * 2
     store.failures = ["busy", "busy"]
-    service.step()
+    for _ in range(5):
+        service.step()
     assert confirm.asked == 1 + 5
     assert caught_up(store, topic)
     assert_is_fold_of_its_prefix(store, topic)
@@ -118,7 +130,7 @@ def test_the_topic_is_confirmed_now_and_then_when_nothing_comes(
     """A deleted topic is silent: it would be waited for without end."""
     monkeypatch.setattr(service_module, "_CONFIRM_SECONDS", 0.0)
     confirm = Confirmation()
-    service = new_service(MemorySource(Topic().log), new_store(), confirm=confirm)
+    service = new_service(MemorySource(Topic().log), new_store(), checks=confirm.checks())
     service.step()
     confirm.errors = [
         BrokerUnreachableError("localhost:9092", 10.0, "timed out"),
@@ -142,6 +154,7 @@ class UnreachableSource(MemorySource):
         return super().watermarks(partition)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_partitions_wait_for_a_broker_that_is_away() -> None:
     """They are claimed in a later step, those that were revoked meanwhile are not."""
     topic, store = Topic(), new_store()

@@ -1,0 +1,247 @@
+"""The service when it is fenced, answers are lost, records are lethal, or most of them are bad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessionfold_consumer import commit as commit_module
+from sessionfold_consumer import patience
+from sessionfold_consumer.breaker import Limits
+from sessionfold_consumer.decode import Events, decode
+from sessionfold_consumer.errors import BreakerOpenError, FencedError, LogTruncatedError
+from sessionfold_consumer.records import RecordBatch
+from sessionfold_consumer.service import CAREFUL_ATTEMPTS, FATAL_ATTEMPTS, Service
+from sessionfold_consumer.source import MemorySource
+from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore
+from tests.strategies import any_records, few_session_ids, good_records
+from tests.unit.consumer.services import (
+    ITEMS,
+    PARTITIONS,
+    FailingStore,
+    Item,
+    Topic,
+    assert_is_fold_of_its_prefix,
+    bound,
+    caught_up,
+    new_service,
+    new_store,
+    next_offsets,
+)
+
+_partitions = st.integers(0, PARTITIONS - 1)
+_items = st.tuples(_partitions, st.one_of(good_records(few_session_ids), any_records, st.none()))
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that waits for nothing before it tries again."""
+    monkeypatch.setattr(patience, "_FIRST_SECONDS", 0.0)
+
+
+class CountingSource(MemorySource):
+    """Counts what is asked of it."""
+
+    idled = renewed = 0
+
+    def idle(self, timeout_seconds: float) -> None:
+        """Count."""
+        self.idled += 1
+        super().idle(timeout_seconds)
+
+    def renew(self) -> None:
+        """Count."""
+        self.renewed += 1
+        super().renew()
+
+
+def test_a_fenced_service_asks_the_group_again_and_goes_on() -> None:
+    """It drops what it holds; what is its own it claims again, and folds from there."""
+    topic, store = Topic(), new_store()
+    topic.append(ITEMS)
+    source = CountingSource(topic.log)
+    service = new_service(source, store)
+    service.step()
+    store.claim([1], "another")
+    run(service, 3)
+    assert source.renewed == 1
+    assert caught_up(store, topic)
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+def test_services_that_take_partitions_from_each_other_are_heard() -> None:
+    """Two groups over one store: each fence is right, but nothing comes of it; it ends loudly."""
+    topic, store = Topic(), new_store()
+    service = new_service(MemorySource(topic.log), store)
+
+    def contend() -> None:
+        for _ in range(20):
+            topic.append(ITEMS)
+            service.step()
+            store.claim([2], "another")
+
+    with pytest.raises(FencedError, match="another process has taken over partition"):
+        contend()
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+def test_a_bounded_run_ends_when_it_is_fenced() -> None:
+    """It has no group to ask; who took its partitions goes on with them."""
+    topic, store = Topic(), new_store()
+    topic.append(ITEMS)
+    service = new_service(MemorySource(topic.log), store, until=topic.ends())
+    service.step()
+    store.claim([1], "another")
+    with pytest.raises(FencedError):
+        service.step()
+
+
+@given(
+    st.lists(_items, max_size=8),
+    st.lists(st.sampled_from((None, "busy", "lost")), max_size=8),
+    st.integers(1, 3),
+)
+def test_lost_answers_are_looked_up(
+    appended: list[Item], failures: list[str | None], batch_records: int
+) -> None:
+    """Whether a commit was done or not is read from the positions: counts are exact, too."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(appended)
+    store.failures = list(failures)
+    source = CountingSource(topic.log)
+    service = new_service(source, store, batch_records=batch_records)
+    for _ in range(60):
+        service.step()
+        assert_is_fold_of_its_prefix(store, topic)
+    assert caught_up(store, topic)
+    assert source.renewed == 0
+    assert service.progress().records == len(topic.records)
+    assert service.progress().dead_letters == len(list(store.dead_letters()))
+
+
+def test_a_partition_lost_while_the_store_is_away_is_dropped_from_the_batch() -> None:
+    """The group goes on while the batch waits; only what is still held is written."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(ITEMS)
+    source = CountingSource(topic.log)
+    service = new_service(source, store)
+    store.failures = ["busy", "busy", "busy"]
+    run(service, 3)
+    source.take([1])
+    run(service, 3)
+    assert source.idled == 3
+    assert next_offsets(store) == {0: 2, 1: 0, 2: 1}
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+def test_a_waiting_service_says_so() -> None:
+    """Whoever watches sees what is waited for, and when that is over."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(ITEMS)
+    service = new_service(MemorySource(topic.log), store)
+    store.failures = ["busy"]
+    run(service, 2)
+    assert service.progress().waiting == "another process writes"
+    run(service, 1)
+    assert service.progress().waiting is None
+
+
+class Died(BaseException):
+    """Stands for a process that ends in the middle of decoding."""
+
+
+_LETHAL = b"\xc3\x01lethal"
+
+
+@pytest.fixture
+def lethal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that a certain record is the end of."""
+
+    def decode_or_die(batch: RecordBatch) -> Events:
+        if _LETHAL in batch.values:
+            raise Died
+        return decode(batch)
+
+    monkeypatch.setattr(commit_module, "decode", decode_or_die)
+
+
+@pytest.mark.usefixtures("lethal")
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_record_that_ends_processes_is_set_aside_undecoded(before: int) -> None:
+    """After a few deaths records are folded one by one; then just that record is set aside."""
+    topic, store = Topic(), new_store()
+    ordinary: list[Item] = [(0, (b"a", b"x"))]
+    topic.append([*ordinary * before, (0, (b"a", _LETHAL)), *ordinary * 3])
+    topic.append([(1, (b"b", b"y"))] * 3)
+    deaths = 0
+    while not caught_up(store, topic):
+        try:
+            run(new_service(MemorySource(topic.log), store), 20)
+        except Died:
+            deaths += 1
+    letters = {(each.partition, each.offset): each for each in store.dead_letters()}
+    assert len(letters) == before + 1 + 3 + 3
+    assert [each.offset for each in letters.values() if each.reason == FATAL_REASON] == [before]
+    assert letters[0, before].value == _LETHAL
+    assert FATAL_ATTEMPTS <= deaths <= FATAL_ATTEMPTS + 2 * CAREFUL_ATTEMPTS
+
+
+def test_a_service_that_finds_nothing_to_fold_makes_no_attempt() -> None:
+    """However often it is restarted over an idle topic, its next record is decoded."""
+    topic, store = Topic(), new_store()
+    for _ in range(3 * FATAL_ATTEMPTS):
+        run(new_service(MemorySource(topic.log), store), 2)
+    assert store.positions()[0].attempts == 0
+
+
+def test_mostly_bad_records_stop_the_service() -> None:
+    """The batch that tells is not written; the store remembers why, and lets nobody go on."""
+    topic, store = Topic(), new_store()
+    topic.append([(0, (b"a", b"no event"))] * 2_000)
+    service = new_service(MemorySource(topic.log), store, batch_records=400, limits=Limits())
+    with pytest.raises(BreakerOpenError, match=r"1,200 records in a row"):
+        run(service, 10)
+    assert len(list(store.dead_letters())) == 800
+    assert "were no valid events" in (store.info().stopped or "")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "goes_on"),
+    [
+        ([Gap(partition=0, first=1, end=3)], True),
+        ([Gap(partition=0, first=1, end=9)], True),
+        ([Gap(partition=0, first=1, end=2)], False),
+        ([Gap(partition=0, first=0, end=3)], False),
+        ([Gap(partition=1, first=1, end=3)], False),
+        ([], False),
+    ],
+)
+def test_a_gap_is_passed_over_only_when_it_is_named(accepted: Sequence[Gap], goes_on: bool) -> None:
+    """By partition, by the position, and up to the log's start; the store keeps it on record."""
+    topic, store = Topic(), new_store()
+    topic.append([(0, (b"a", b"x"))] * 5)
+    run(new_service(MemorySource(topic.log), store, until={0: 1, 1: 0, 2: 0}), 3)
+    topic.log.truncate(0, 3)
+    service = new_service(MemorySource(topic.log), store, accepted=accepted)
+    if not goes_on:
+        with pytest.raises(LogTruncatedError, match=r"--accept-gap 0:1-2;"):
+            run(service, 3)
+        assert store.gaps() == []
+        return
+    run(service, 3)
+    assert store.gaps() == [Gap(partition=0, first=1, end=3)]
+    assert [letter.offset for letter in store.dead_letters()] == [0, 3, 4]
+
+
+def run(service: Service, steps: int) -> None:
+    """Let a service do some steps."""
+    for _ in range(steps):
+        service.step()
+
+
+def test_a_store_without_failures_is_the_memory_store() -> None:
+    """The stores of these tests add failures and nothing else."""
+    assert isinstance(bound(FailingStore()), MemoryStore)
