@@ -6,10 +6,14 @@ import errno
 import importlib
 import io
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ConsumerError, MissingExtraError, OutputFailedError
+
+if TYPE_CHECKING:
+    from ._logging import LogFormat
 
 _COMMANDS = {
     "run": "run",
@@ -26,7 +30,7 @@ _COMMANDS = {
 }
 """Each command and the module of this package that has it, as ``command``."""
 
-_EXTRAS = {"numpy": "consumer", "rich": "consumer"}
+_EXTRAS = {"numpy": "consumer", "prometheus_client": "consumer", "rich": "consumer"}
 
 
 class _Failure(click.ClickException):
@@ -37,7 +41,12 @@ class _Failure(click.ClickException):
         setattr(self, "exit_code", error.exit_code)  # noqa: B010 - click declares it for the class
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
-        """Print the sentence."""
+        """Print the sentence, as a log line where those are for programs."""
+        from ._logging import is_json, ours
+
+        if is_json():
+            ours.error("%s", self.message, extra={"exit_code": self.exit_code})
+            return
         click.echo(f"sessionfold: {self.message}", err=True)
 
 
@@ -80,8 +89,17 @@ class _Commands(click.Group):
 )
 @click.version_option(package_name="sessionfold", message="sessionfold %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log more, the Kafka client's lines included.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    envvar="SESSIONFOLD_LOG_FORMAT",
+    show_envvar=True,
+    help="How log lines on stderr look: for people, or each a JSON object for programs.",
+)
 @click.pass_context
-def main(ctx: click.Context, verbose: bool) -> None:
+def main(ctx: click.Context, verbose: bool, log_format: LogFormat) -> None:
     """Fold the events of sessions from Kafka into their current state, and ask about it.
 
     Workers report with the SDK (import sessionfold); `run` folds what they report into a store;
@@ -93,4 +111,4 @@ def main(ctx: click.Context, verbose: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character shows its number instead.
         sys.stdout.reconfigure(errors="backslashreplace")
-    set_up_logging(verbose=verbose)
+    set_up_logging(verbose=verbose, log_format=log_format)
