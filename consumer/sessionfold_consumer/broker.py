@@ -8,14 +8,21 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
@@ -165,6 +172,25 @@ class Broker:
         with self._translated(topic):
             described = self._describe_topic(topic)
         return str(described.topic_id), len(described.partitions)
+
+    def log_ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the offset that the next record of each partition will have.
+
+        What a transaction has not committed yet does not count: it cannot be read.
+
+        Raises:
+            TopicMissingError: when there is no such topic.
+            BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
+        """
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(topic, each): latest for each in partitions}
+        with self._translated(topic):
+            found = self._admin.list_offsets(
+                wanted,
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=CONTACT_SECONDS,
+            )
+            return {each.partition: self._result(found[each]).offset for each in wanted}
 
     def create(self, topic: str, partitions: int, replication_factor: int | None) -> dict[str, str]:
         """Create a topic as it should be, and return its settings.
