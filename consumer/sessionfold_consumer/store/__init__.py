@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from ..errors import ConfigurationError
 from .dump import dump, letter_fields
 from .memory import MemoryStore
+from .migrations import Versions
 from .protocol import (
     FATAL_REASON,
     Advance,
@@ -37,10 +38,13 @@ __all__ = [
     "Status",
     "StoreInfo",
     "TopicIdentity",
+    "Versions",
     "dump",
     "letter_fields",
+    "migrate_store",
     "open_store",
     "sqlite_path",
+    "store_versions",
 ]
 
 
@@ -54,6 +58,32 @@ def open_store(url: str, *, read_only: bool = False) -> SessionStore:
     from .sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url), read_only=read_only)
+
+
+def migrate_store(url: str) -> tuple[int, int]:
+    """Run the migrations that a store lacks; return its version before and after.
+
+    An empty or missing database becomes a store; its version before is 0.
+
+    Raises:
+        ConfigurationError: when the URL names no kind of store that there is.
+        StoreUnusableError: when it cannot be migrated, or needs a newer program.
+    """
+    from .sqlite_file import migrate_file
+
+    return migrate_file(sqlite_path(url))
+
+
+def store_versions(url: str) -> Versions:
+    """Return the version of a store, and that of the oldest program that can work with it.
+
+    Raises:
+        ConfigurationError: when the URL names no kind of store that there is.
+        StoreUnusableError: when this program cannot work with it.
+    """
+    from .sqlite_file import file_versions
+
+    return file_versions(sqlite_path(url))
 
 
 def sqlite_path(url: str) -> Path:

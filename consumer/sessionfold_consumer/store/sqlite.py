@@ -9,19 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sessionfold_schemas import session_id_problem
 
-from ..errors import (
-    FencedError,
-    NotFoundError,
-    StoreBusyError,
-    StoreUnusableError,
-    TopicChangedError,
-)
+from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import merges
@@ -36,21 +30,9 @@ from .protocol import (
     StoreInfo,
     TopicIdentity,
 )
-from .sqlite_file import connect, primary_code, transaction
+from .sqlite_errors import translated
+from .sqlite_file import connect, transaction
 from .sqlite_migrations import GENERATIONS
-
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}
-
-_ADVICE = {
-    sqlite3.SQLITE_BUSY: "another process has held it locked for too long; stop it, or try again",
-    sqlite3.SQLITE_CANTOPEN: "it must be a file in a folder that exists, both writable",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; fold the topic into a new store (another --store)",
-    sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_NOTADB: "name a store with --store",
-    sqlite3.SQLITE_PERM: "change its rights or its owner",
-    sqlite3.SQLITE_READONLY: "change the rights or the owner of the file and its folder",
-}
-_OTHER_ADVICE = "check its disk; what was committed before is right"
 
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
@@ -240,14 +222,8 @@ class SqliteStore:
         with self._translated("write"), transaction(self._database, "BEGIN IMMEDIATE"):
             yield self._database
 
-    @contextmanager
-    def _translated(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            advice = _ADVICE.get(primary_code(error), _OTHER_ADVICE)
-            kind = StoreBusyError if primary_code(error) in _PASSING else StoreUnusableError
-            raise kind(f"cannot {action} the store {self._path}: {error}; {advice}") from error
+    def _translated(self, action: str) -> AbstractContextManager[None]:
+        return translated(action, self._path)
 
 
 def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sessionfold_schemas import current
 
 from ..errors import StoreUnusableError
-from .migrations import refuse_behind, refuse_unknown
+from .migrations import Versions, refuse_behind, refuse_unknown
+from .sqlite_errors import primary_code, translated
 from .sqlite_migrations import APPLICATION_ID, SCHEMA_VERSION, migrate, pragma, versions
 
 _BUSY_SECONDS = 10
@@ -33,14 +34,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         StoreUnusableError: when it is no store of this program, or of another version of it.
         sqlite3.Error: when it cannot be opened, read or (unless ``read_only``) written.
     """
-    _check_path(path, read_only)
-    database = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,  # transactions are begun by name
-        check_same_thread=False,
-    )
+    database = _opened(path, read_only)
     try:
         _prepare(database, path, read_only)
     except BaseException:
@@ -49,9 +43,27 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return database
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code (the low byte of the extended one), 0 for none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+def migrate_file(path: Path) -> tuple[int, int]:
+    """Do what opening does, and return the version that the store had before, and has now.
+
+    Raises:
+        StoreUnusableError: when it cannot be opened, or is no store of this program.
+    """
+    with translated("migrate", path), closing(_opened(path, read_only=False)) as database:
+        _is_new(database, path)
+        before = versions(database).version
+        _prepare(database, path, read_only=False)
+        return before, versions(database).version
+
+
+def file_versions(path: Path) -> Versions:
+    """Return the version of a store that this program can work with.
+
+    Raises:
+        StoreUnusableError: when it cannot.
+    """
+    with translated("read", path), closing(connect(path, read_only=True)) as database:
+        return versions(database)
 
 
 @contextmanager
@@ -65,6 +77,17 @@ def transaction(database: sqlite3.Connection, begin: str) -> Iterator[None]:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _opened(path: Path, read_only: bool) -> sqlite3.Connection:
+    _check_path(path, read_only)
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,  # transactions are begun by name
+        check_same_thread=False,
+    )
 
 
 def _check_path(path: Path, read_only: bool) -> None:
