@@ -1,10 +1,59 @@
-"""From a refused record to the dead letter that the store keeps of it. Pure."""
+"""From a refused record to the dead letter that the store keeps of it, and back. Pure."""
 
 from __future__ import annotations
 
-from .decode import Refused
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .decode import Refused, decode
+from .fold import fold
 from .records import RecordBatch
+from .state import Row
 from .store import FATAL_REASON, DeadLetter
+
+_PORTION_LETTERS = 10_000
+_PORTION_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """What dead letters have become when they are decoded and folded again."""
+
+    accepted: Sequence[DeadLetter]
+    """Those that are valid events for this program."""
+    rows: Sequence[Row]
+    """The fold of the accepted ones, each at its own partition and offset."""
+    refused: Sequence[DeadLetter]
+    """Those that are not, with the reason that this program gives."""
+
+
+def retry(letters: Iterable[DeadLetter]) -> Retry:
+    """Decode and fold dead letters with this program, in whatever order they come."""
+    in_order = sorted(letters, key=lambda letter: (letter.partition, letter.offset))
+    events = decode(_batch(in_order))
+    refused = {each.place: each for each in events.refused}
+    return Retry(
+        accepted=[each for place, each in enumerate(in_order) if place not in refused],
+        rows=fold(events),
+        refused=[
+            replace(in_order[place], reason=each.reason, detail=each.detail)
+            for place, each in refused.items()
+        ],
+    )
+
+
+def portions(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Cut dead letters into lists that fit into memory and one transaction."""
+    portion: list[DeadLetter] = []
+    size = 0
+    for letter in letters:
+        portion.append(letter)
+        size += len(letter.value or b"")
+        if len(portion) == _PORTION_LETTERS or size >= _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def dead_letter(batch: RecordBatch, refused: Refused) -> DeadLetter:
@@ -28,4 +77,14 @@ def _letter(batch: RecordBatch, place: int, reason: str, detail: str) -> DeadLet
         headers=tuple(batch.headers(place)),
         reason=reason,
         detail=detail,
+    )
+
+
+def _batch(letters: Sequence[DeadLetter]) -> RecordBatch:
+    return RecordBatch(
+        partitions=[letter.partition for letter in letters],
+        offsets=[letter.offset for letter in letters],
+        timestamps=[letter.timestamp for letter in letters],
+        keys=[letter.key for letter in letters],
+        values=[letter.value for letter in letters],
     )

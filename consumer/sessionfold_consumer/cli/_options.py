@@ -52,6 +52,13 @@ limit = click.option(
     metavar="N",
     help="Show at most N. All by default.",
 )
+output = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Where to write; stdout by default.",
+)
 
 
 def broker_options(command: F) -> F:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import click
 
 from sessionfold_schemas import current
 
 from ..state import State, public_columns, state_columns
+from ..store import DeadLetter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON_LAST = ("partition", "first_offset", "last_offset", "event_count")
@@ -27,9 +32,28 @@ def iso(microseconds: int) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def json_state(state: State) -> dict[str, Any]:
+SetAside = Counter[tuple[str | None, int]]
+"""How many open dead letters each session has, in each partition."""
+
+
+def set_aside(letters: Iterable[DeadLetter], session_id: str | None = None) -> SetAside:
+    """Count the open dead letters of each session, or only of one."""
+    return Counter(
+        (letter.session_id, letter.partition)
+        for letter in letters
+        if letter.status == "open" and session_id in (None, letter.session_id)
+    )
+
+
+def dead_letters_of(state: State, counts: SetAside) -> int:
+    """Return how many open dead letters a session has, in the partition of its state."""
+    return counts[state[current().key.name], state["partition"]]
+
+
+def json_state(state: State, counts: SetAside) -> dict[str, Any]:
     """Return a state as JSON values: the contract's fields, then the fold's own; times in ISO."""
-    return {name: _json_value(name, state[name]) for name in _json_names()}
+    values = {name: _json_value(name, state[name]) for name in _json_names()}
+    return values | {"dead_letters": dead_letters_of(state, counts)}
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -80,6 +104,27 @@ def age(microseconds: int, now_microseconds: int) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length}{unit}"
     return f"{seconds}s"
+
+
+@contextmanager
+def output_file(output: str) -> Iterator[IO[str]]:
+    """Open stdout, a device as it is, or a file that is replaced when all of it is written.
+
+    click's own atomic files are replaced also when writing fails, and so are devices.
+    """
+    given = Path(output)
+    if output == "-" or (given.exists() and not given.is_file()):
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            yield file
+        return
+    path = given.resolve()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("x", encoding="utf-8") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @cache

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..state import State
-from ._output import age, printable
+from ._output import SetAside, age, dead_letters_of, printable
 
 UNBOUNDED_WIDTH = 100_000
 """The width of what is no terminal: nothing is cut."""
@@ -26,17 +26,24 @@ _NAME_WIDTH = 24
 _STYLES = {"succeeded": "green", "failed": "red", "finished": "default", "open": "yellow"}
 
 
-def sessions_table(states: Iterable[State], now_microseconds: int, width: int) -> Table:
+def sessions_table(
+    states: Iterable[State],
+    now_microseconds: int,
+    width: int,
+    dead_letters: SetAside | None = None,
+) -> Table:
     """Return a table of sessions, one a row, for a terminal of ``width`` columns.
 
-    Where there is no room the ID gives way first: people look for the name, and JSON has it whole.
+    ``dead_letters`` are marked at their sessions. Where there is no room the ID gives way first:
+    people look for the name, and JSON has it whole.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     for header, most in zip(_HEADERS, _widths(width), strict=True):
         justify: Literal["left", "right"] = "right" if header in _RIGHT else "left"
         table.add_column(header, justify=justify, no_wrap=True, overflow="ellipsis", max_width=most)
     for state in states:
-        table.add_row(*_cells(state, now_microseconds))
+        set_aside = dead_letters_of(state, dead_letters) if dead_letters else 0
+        table.add_row(*_cells(state, now_microseconds, set_aside))
     return table
 
 
@@ -66,9 +73,11 @@ def status(state: State) -> str:
     return word
 
 
-def _cells(state: State, now_microseconds: int) -> list[Text]:
+def _cells(state: State, now_microseconds: int, set_aside: int) -> list[Text]:
     word = status(state)
-    lost = f" ({state['lost_before']} lost)" if state["lost_before"] else ""
+    missing = {"lost": state["lost_before"], "set aside": set_aside}
+    counts = ", ".join(f"{count} {what}" for what, count in missing.items() if count)
+    lost = f" ({counts})" if counts else ""
     score = state["session_eval"]
     return [
         Text(printable(state["session_id"])),

@@ -9,7 +9,7 @@ import click
 
 from ..store import Selection, Status, open_store
 from . import _options
-from ._output import json_state, print_json_array
+from ._output import json_state, print_json_array, set_aside
 
 
 @click.command("list")
@@ -44,11 +44,12 @@ def command(
         limit=limit,
     )
     with closing(open_store(store, read_only=True)) as opened:
+        counts = set_aside(opened.dead_letters())
         states = opened.select(selection)
         if as_json:
-            print_json_array(map(json_state, states))
+            print_json_array(json_state(state, counts) for state in states)
             return
         from ._table import console, sessions_table
 
         screen = console()
-        screen.print(sessions_table(states, now, screen.width))
+        screen.print(sessions_table(states, now, screen.width, counts))

@@ -13,7 +13,7 @@ from ..errors import NotFoundError
 from ..state import State
 from ..store import open_store
 from . import _options
-from ._output import human, json_state, print_json, printable
+from ._output import dead_letters_of, human, json_state, print_json, printable, set_aside
 
 
 @click.command("show")
@@ -24,6 +24,7 @@ def command(session_id: str, as_json: bool, store: str) -> None:
     """Show the state of one session, and which record set each field."""
     with closing(open_store(store, read_only=True)) as opened:
         states = opened.get(session_id)
+        counts = set_aside(opened.dead_letters(), session_id)
     if not states:
         raise NotFoundError("session", printable(session_id), store)
     newest = max(states, key=lambda state: int(state["last_occurred_at"]))
@@ -35,12 +36,12 @@ def command(session_id: str, as_json: bool, store: str) -> None:
             err=True,
         )
     if as_json:
-        print_json(json_state(newest))
+        print_json(json_state(newest, counts))
     else:
-        click.echo("\n".join(_lines(newest)))
+        click.echo("\n".join(_lines(newest, dead_letters_of(newest, counts))))
 
 
-def _lines(state: State) -> list[str]:
+def _lines(state: State, dead_letters: int) -> list[str]:
     rows: list[tuple[str, Any, str]] = [(current().key.name, state[current().key.name], "")]
     for field in current().state_fields:
         offset = state[f"{field.name}_offset"]
@@ -49,6 +50,8 @@ def _lines(state: State) -> list[str]:
     own = ("first_occurred_at", "last_occurred_at", "lost_before", "event_count", "partition",
            "first_offset", "last_offset")  # fmt: skip
     rows += [(name, state[name], "") for name in own]
+    if dead_letters:
+        rows.append(("dead_letters", dead_letters, "see: sessionfold dead-letters list"))
     return [f"{name:<21} {human(name, value)}{_aside(origin)}" for name, value, origin in rows]
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import IO
+from contextlib import closing
 
 import click
 
 from ..store import dump, migrate_store, open_store, store_versions
 from . import _options
-from ._output import print_json, printable
+from ._output import output_file, print_json, printable
 from ._store_report import lines, report
 from ._stores import existing_store
 
@@ -23,19 +19,13 @@ def command() -> None:
 
 
 @command.command("dump")
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default="-",
-    metavar="FILE",
-    help="Where to write; stdout by default.",
-)
+@_options.output
 @_options.store
 def dump_command(output: str, store: str) -> None:
     """Write the canonical dump: JSON lines that are equal, byte for byte, for equal stores."""
     with (
         closing(open_store(store, read_only=True)) as opened,
-        _opened(output) as file,
+        output_file(output) as file,
     ):
         for line in dump(opened):
             file.write(f"{line}\n")
@@ -82,24 +72,3 @@ def resume_command(store: str) -> None:
         click.echo("the service had not stopped itself; nothing was to be done")
     else:
         click.echo(f"the service may start again; it had stopped itself: {printable(stopped)}")
-
-
-@contextmanager
-def _opened(output: str) -> Iterator[IO[str]]:
-    """Open stdout, a device as it is, or a file that is replaced when all of it is written.
-
-    click's own atomic files are replaced also when writing fails, and so are devices.
-    """
-    given = Path(output)
-    if output == "-" or (given.exists() and not given.is_file()):
-        with click.open_file(output, "w", encoding="utf-8") as file:
-            yield file
-        return
-    path = given.resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("x", encoding="utf-8") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

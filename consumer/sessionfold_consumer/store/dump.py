@@ -1,8 +1,9 @@
 """The canonical dump: what two stores are compared by.
 
-JSON lines: the contract, each partition's position, each state with the offset that set each of its
-fields, each dead letter; in one fixed order. Two stores that folded the same log to the same
-positions have byte-identical dumps, whatever their kind, batches or restarts.
+JSON lines: the contract, each partition's position, each gap, each state with the offset that set
+each of its fields, each dead letter and what became of it; in one fixed order. Two stores that
+folded the same log to the same positions have byte-identical dumps, whatever their kind, batches or
+restarts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def dump(store: SessionStore) -> Iterator[str]:
         yield _line("store", contract=info.contract_digest, topic=identity and identity.topic)
         for partition, position in sorted(store.positions().items()):
             yield _line("position", partition=partition, next_offset=position.next_offset)
+        for gap in store.gaps():
+            yield _line("gap", partition=gap.partition, first=gap.first, end=gap.end)
         for state in store.states():
             yield _line("state", **state)
         for letter in store.dead_letters():
@@ -33,6 +36,8 @@ def letter_fields(letter: DeadLetter) -> dict[str, Any]:
     return {
         "partition": letter.partition,
         "offset": letter.offset,
+        "status": letter.status,
+        "session_id": letter.session_id,
         "timestamp": letter.timestamp,
         "reason": letter.reason,
         "detail": letter.detail,

@@ -33,6 +33,7 @@ KEYS = [
     "first_offset",
     "last_offset",
     "event_count",
+    "dead_letters",
 ]
 """What JSON of a session has, always."""
 
@@ -54,6 +55,7 @@ ALPHA = {
     "first_offset": 0,
     "last_offset": 1,
     "event_count": 2,
+    "dead_letters": 0,
 }
 
 
@@ -95,7 +97,7 @@ def test_an_empty_store_has_an_empty_table(cli: CommandLine, empty_store: str) -
     """People see the headers, or a sentence."""
     assert cli("list", "--store", empty_store).stdout.split()[:2] == ["SESSION", "NAME"]
     letters = cli("dead-letters", "list", "--store", empty_store).stdout
-    assert letters == "no record was set aside\n"
+    assert letters == "no record is set aside\n"
 
 
 @pytest.mark.parametrize(
@@ -226,6 +228,8 @@ def test_dead_letters_are_listed_by_place(cli: CommandLine, store: str) -> None:
     assert second == {
         "partition": 2,
         "offset": 2,
+        "status": "open",
+        "session_id": None,
         "timestamp": 2,
         "reason": "not_single_object",
         "detail": second["detail"],
