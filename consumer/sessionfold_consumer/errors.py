@@ -15,6 +15,7 @@
     │   └── FencedError              10   another process has taken the partition over
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
+    │   └── LogStartMissingError     12   verify cannot fold what the log no longer has
     ├── NotFoundError                13   what was asked for is not in the store
     ├── TopicExistsError             14   the topic to create exists
     ├── RecordCorruptError           15   a record's checksum is wrong

@@ -195,6 +195,7 @@ def _read_to_end(consumer: Consumer, topic: str) -> list[StoredRecord]:
         for message in consumer.consume(10_000, timeout=0.1):
             if message.error() is None:
                 records.append(_stored(message))
+                deadline = time.monotonic() + TIMEOUT_SECONDS  # a long topic takes its time
             else:
                 unfinished.discard(_ended_partition(message))
         if time.monotonic() > deadline:
