@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sessionfold")
 
 _MOST_AT_ONCE = 500
+_MOST_ROUNDS = 10
+"""So many full rounds follow each other without a pause. Between two the interpreter's lock is free
+for a moment only, too short for a thread that wakes up for it, and its wait begins anew."""
 _HANDED_SHARE = 3 / 4
 """Of the queue's room: what is not handed over yet can still be joined by later updates."""
 
+_BREATH_SECONDS = 0.001
 _PACE_SECONDS = 0.005
 _SLOW_PACE_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
@@ -105,6 +109,7 @@ class Sender:
         self._failed: list[tuple[Flight, bytes]] = []
         self._spooling = False
         self._renew_at = 0.0
+        self._full_rounds = 0
         self._quiet = 0
         self._heard_at = time.monotonic()
 
@@ -384,7 +389,7 @@ class Sender:
             if pause_seconds:
                 time.sleep(pause_seconds)
         elif is_behind:
-            return
+            self._let_others_run()
         elif self.inbox.waiters or self.inbox.is_closed:
             self._hurry()
         elif self._quiet < _QUIET_ROUNDS:
@@ -394,6 +399,13 @@ class Sender:
             self.inbox.sleep(_SLOW_PACE_SECONDS, lightly=self.inbox.is_empty)
         else:
             self.inbox.sleep(_IDLE_SECONDS, lightly=True)
+
+    def _let_others_run(self) -> None:
+        """Go on, but for a pause now and then: calls wait as long as it takes to come to one."""
+        self._full_rounds += 1
+        if self._full_rounds >= _MOST_ROUNDS:
+            self._full_rounds = 0
+            time.sleep(_BREATH_SECONDS)
 
     def _hurry(self) -> None:
         """Wait for reports, no longer than needed; where there can be none, wait all the same."""
