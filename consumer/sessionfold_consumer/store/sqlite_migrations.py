@@ -37,11 +37,11 @@ def migrate(database: sqlite3.Connection, found: Versions) -> None:
     """Run the migrations that a store lacks. The caller's transaction makes it all or nothing."""
     database.create_function("session_id_of", 1, _session_id_of, deterministic=True)
     for number in pending(found, SCHEMA_VERSION):
-        for statement in _statements(number):
+        for statement in statements(number):
             database.execute(statement)
 
 
-def _statements(number: int) -> list[str]:
+def statements(number: int) -> list[str]:
     """Return a migration's statements; one that names the generation is there for each."""
     texts = sql.statements(
         f"sqlite_migration_{number}.sql",

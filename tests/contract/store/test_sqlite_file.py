@@ -14,7 +14,7 @@ from threading import Barrier, Timer
 import pytest
 
 from sessionfold_consumer.errors import FencedError, StoreUnusableError
-from sessionfold_consumer.store import dump
+from sessionfold_consumer.store import Position, dump
 from sessionfold_consumer.store.sqlite import SqliteStore
 from tests.contract.store.stores import IDENTITY, advance, letter, row
 
@@ -308,6 +308,12 @@ CALLS: list[Call] = [
     lambda store: store.claim([0], "one"),
     lambda store: store.commit([], [], []),
     lambda store: store.bind(IDENTITY, {}),
+    lambda store: store.attempt([]),
+    lambda store: store.accept_gap(Position(partition=0, next_offset=0, owner_epoch=0), 1),
+    lambda store: store.gaps(),
+    lambda store: store.resolve([], "dropped"),
+    lambda store: store.stop("a reason"),
+    lambda store: store.resume(),
 ]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import sessionfold_schemas as contract
 from sessionfold_consumer.state import Row, public_columns
 from sessionfold_consumer.store.sqlite import SqliteStore
-from tests.contract.store.stores import row
+from tests.contract.store.stores import letter, row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,6 +80,69 @@ def test_a_time_that_was_not_given_is_null(tmp_path: Path) -> None:
     """Not an empty text, and not 1970."""
     with closing(filled(tmp_path, [row("a")])) as database:
         assert database.execute("SELECT ended_at FROM sessions").fetchall() == [(None,)]
+
+
+def test_a_session_with_a_record_that_is_set_aside_is_marked(tmp_path: Path) -> None:
+    """By the record's key and partition; while it is neither retried nor dropped."""
+    letters = [letter(0, 5), letter(0, 6), letter(1, 5), letter(0, 7, key=b"b"), letter(0, 8)]
+    letters += [letter(0, 9, key=None), letter(0, 10, key=b"no session\0")]
+    path = tmp_path / "sessions.db"
+    with closing(SqliteStore(path)) as store:
+        store.commit([], [row("a"), row("a", 1), row("b", 1), row("c")], letters)
+        store.resolve([letters[0]], "dropped")
+        store.resolve([letters[4]], "retried")
+    query = "SELECT session_id, partition, dead_letters FROM sessions"
+    with closing(sqlite3.connect(path)) as database:
+        found = {(name, partition): count for name, partition, count in database.execute(query)}
+    assert found == {("a", 0): 1, ("a", 1): 1, ("b", 1): 0, ("c", 0): 0}
+
+
+def test_people_see_the_live_generation_only(tmp_path: Path) -> None:
+    """Sessions and marks; the other one may be half full."""
+    with closing(filled(tmp_path, [row("a"), row("b")])) as database:
+        database.execute("INSERT INTO session_state_b SELECT * FROM session_state_a LIMIT 1")
+        database.execute("UPDATE session_state_b SET task = 'other'")
+        assert len(database.execute("SELECT * FROM sessions").fetchall()) == 2
+        database.execute("UPDATE store_info SET generation = 'b'")
+        assert database.execute("SELECT session_id, task FROM sessions").fetchall() == [
+            ("a", "other")
+        ]
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT * FROM sessions", "SELECT * FROM sessions WHERE session_id = 'a'"]
+)
+def test_the_other_generation_costs_nothing(tmp_path: Path, query: str) -> None:
+    """SQLite looks at the generation before it reads a state of the other."""
+    with closing(filled(tmp_path, [row(f"{n}") for n in range(100)])) as database:
+        steps(database, query)  # the first time it also reads the schema
+        alone = steps(database, query)
+        database.execute("INSERT INTO session_state_b SELECT * FROM session_state_a")
+        assert steps(database, query) == alone > 0
+
+
+def test_a_session_is_looked_up(tmp_path: Path) -> None:
+    """By the index of its table, as before there were two of them."""
+    with closing(filled(tmp_path, [])) as database:
+        query = "EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE session_id = 'a'"
+        plan = " ".join(str(line[-1]) for line in database.execute(query))
+    assert plan.count("SEARCH state USING INDEX") == 2
+    assert "SCAN state" not in plan
+
+
+def steps(database: sqlite3.Connection, query: str) -> int:
+    """Return how many steps of SQLite's machine a query takes."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    database.set_progress_handler(count, 1)
+    database.execute(query).fetchall()
+    database.set_progress_handler(None, 1)
+    return taken
 
 
 def shown(folder: Path, micros: int) -> object:
