@@ -182,15 +182,14 @@ class Broker:
             TopicMissingError: when there is no such topic.
             BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
         """
-        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        wanted = {TopicPartition(topic, each): latest for each in partitions}
         with self._translated(topic):
-            found = self._admin.list_offsets(
-                wanted,
-                isolation_level=IsolationLevel.READ_COMMITTED,
-                request_timeout=CONTACT_SECONDS,
-            )
-            return {each.partition: self._result(found[each]).offset for each in wanted}
+            try:
+                return self._list_ends(topic, partitions)
+            except KafkaException:
+                # The client goes on asking by what it knows of leaders, however old (measured: a
+                # broker that was frozen refuses it so for minutes).
+                self._metadata()
+                return self._list_ends(topic, partitions)
 
     def create(self, topic: str, partitions: int, replication_factor: int | None) -> dict[str, str]:
         """Create a topic as it should be, and return its settings.
@@ -240,6 +239,19 @@ class Broker:
 
     def _describe_topic(self, topic: str) -> Any:  # noqa: ANN401 - the client's
         return self._result(self._admin.describe_topics(TopicCollection([topic]))[topic])
+
+    def _list_ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(topic, each): latest for each in partitions}
+        found = self._admin.list_offsets(
+            wanted,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_ATTEMPT_SECONDS,
+        )
+        ends = {each.partition: int(self._result(found[each]).offset) for each in wanted}
+        if min(ends.values()) < 0:  # so the client answers when the broker does not (measured)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return ends
 
     def _result(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the client's
         try:

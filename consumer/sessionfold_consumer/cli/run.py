@@ -13,6 +13,7 @@ from ..config import load
 from . import _options
 from ._logging import show_info
 from ._progress import progress_reporter
+from ._watching import watching, watching_options
 
 
 @click.command("run")
@@ -79,10 +80,13 @@ from ._progress import progress_reporter
     show_envvar=True,
     help="The most records in one transaction.",
 )
+@watching_options
 @_options.broker_options
 @_options.store
 def command(
     until_caught_up: bool,
+    metrics_address: str | None,
+    ready_max_lag: int | None,
     kafka_options: tuple[str, ...],
     **options: object,
 ) -> None:
@@ -98,7 +102,8 @@ def command(
     wiring = Wiring(in_group=not until_caught_up, to_present_end=until_caught_up)
     with (
         progress_reporter() as report,
-        service(settings, wiring, report) as ready,
+        watching(settings, report, metrics_address, ready_max_lag) as observer,
+        service(settings, wiring, observer) as ready,
         stop_signals() as stopping,
     ):
         report.finish(ready.run(stopping))
