@@ -28,7 +28,7 @@ def test_ten_thousand_broken_records_among_good_ones(
 ) -> None:
     """What the strict reference accepts is folded, what it rejects is a dead letter, whole."""
     append(broker, topic, _mixed(random.Random(7)))
-    ended = cli("run", "--until-caught-up")
+    ended = cli("run", "--until-caught-up", "--breaker-ratio", "1")
     assert ended.returncode == 0, ended.stderr
     records = read_all(broker, topic)
     expected = oracle.fold(records)
@@ -49,7 +49,7 @@ def test_ten_thousand_broken_records_among_good_ones(
 def test_dead_letters_can_be_looked_at(broker: Broker, topic: str, cli: CommandLine) -> None:
     """The list names place and reason; a single one shows its bytes."""
     append(broker, topic, [(b"some-key", b"\xc3\x01rubbish"), (None, None)], partition=2)
-    cli.good("run", "--until-caught-up")
+    cli.good("run", "--until-caught-up", "--breaker-ratio", "1")
     listed = cli.good("dead-letters", "list").splitlines()
     assert [line.partition(":  ")[0][:3] for line in listed] == ["2:0", "2:1"]
     assert "empty_value" in listed[1]
