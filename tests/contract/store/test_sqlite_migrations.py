@@ -60,6 +60,17 @@ def test_nothing_of_an_older_store_is_lost(old: Path) -> None:
         assert store.gaps() == []
 
 
+def test_the_sessions_of_an_older_store_are_marked(old: Path) -> None:
+    """By the keys of its dead letters, of which some are no session IDs."""
+    migrate_store(url(old))
+    query = "SELECT session_id, partition, dead_letters FROM sessions"
+    with closing(sqlite3.connect(old)) as database:
+        found = {(name, partition): count for name, partition, count in database.execute(query)}
+        assert found == {("a", 0): 1, ("b", 0): 0, ("a", 1): 0}
+        ids = database.execute("SELECT record_offset, session_id FROM dead_letters_a").fetchall()
+    assert dict(ids) == {5: "a", 3: None, 7: None, 6: None}
+
+
 def test_an_older_store_is_as_one_that_was_folded_anew(old: Path, tmp_path: Path) -> None:
     """The dumps are equal, so nothing tells how it came to be."""
     with (
