@@ -62,8 +62,10 @@ def test_there_are_the_commands_of_the_manual() -> None:
     """Each by its full words."""
     assert {" ".join(each) for each in COMMANDS} == {
         *("", "run", "list", "show", "doctor", "dev", "topic", "topic create", "topic check"),
-        *("schema", "schema show", "schema fingerprint", "store", "store dump"),
-        *("dead-letters", "dead-letters list", "dead-letters show"),
+        *("schema", "schema show", "schema fingerprint", "verify"),
+        *("store", "store dump", "store migrate", "store check", "store resume"),
+        *("dead-letters", "dead-letters list", "dead-letters show", "dead-letters retry"),
+        *("dead-letters drop", "dead-letters export"),
         *("spool", "spool status", "spool send", "spool drop"),
     }
 
