@@ -21,6 +21,7 @@ from sessionfold_consumer.store import dump, open_store
 from tests import oracle
 from tests.services.topics import append, end_offsets, read_all
 from tests.unit.consumer.conftest import event
+from tests.unit.consumer.services import Listener
 
 _TOPIC = "tried-out"
 _PARTITIONS = 4
@@ -93,9 +94,8 @@ def test_a_service_without_end_follows_it(tmp_path: Path) -> None:
         wiring = bootstrap.Wiring(in_group=False, embedded=True)
 
         def follow() -> None:
-            with bootstrap.service(
-                given, wiring, lambda p: caught_up.set() if p.records == 50 else None
-            ) as service:
+            watch = Listener(lambda p: caught_up.set() if p.records == 50 else None)
+            with bootstrap.service(given, wiring, watch) as service:
                 service.run(stopping.is_set)
 
         thread = threading.Thread(target=follow)
