@@ -36,12 +36,10 @@ SetAside = Counter[tuple[str | None, int]]
 """How many open dead letters each session has, in each partition."""
 
 
-def set_aside(letters: Iterable[DeadLetter], session_id: str | None = None) -> SetAside:
-    """Count the open dead letters of each session, or only of one."""
+def set_aside(letters: Iterable[DeadLetter]) -> SetAside:
+    """Count the open dead letters of each session."""
     return Counter(
-        (letter.session_id, letter.partition)
-        for letter in letters
-        if letter.status == "open" and session_id in (None, letter.session_id)
+        (letter.session_id, letter.partition) for letter in letters if letter.status == "open"
     )
 
 

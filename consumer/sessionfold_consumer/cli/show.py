@@ -24,7 +24,7 @@ def command(session_id: str, as_json: bool, store: str) -> None:
     """Show the state of one session, and which record set each field."""
     with closing(open_store(store, read_only=True)) as opened:
         states = opened.get(session_id)
-        counts = set_aside(opened.dead_letters(), session_id)
+        counts = set_aside(opened.dead_letters())
     if not states:
         raise NotFoundError("session", printable(session_id), store)
     newest = max(states, key=lambda state: int(state["last_occurred_at"]))

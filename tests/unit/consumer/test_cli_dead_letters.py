@@ -87,6 +87,8 @@ def test_what_is_still_refused_stays_open(cli: CommandLine, url: str) -> None:
         "1 dead letter refused again: not_single_object",
     ]
     assert "1 dead letter of 3 is still no valid event" in result.stderr
+    again = cli("dead-letters", "retry", "--reason", "unknown_schema", "--store", url)
+    assert (again.exit_code, again.stdout.splitlines()[0]) == (21, "0 dead letters retried")
     assert statuses(url)[1, 4] == "open"
     assert shown(cli, url)["event_count"] == 3
 
