@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import click
@@ -22,8 +23,10 @@ from . import _options
 from ._logging import show_info
 from ._output import print_json, printable
 from ._progress import progress_reporter
+from ._spool_table import counted
 
 _LONGEST_VALUE = 60
+_BEFORE_DIFFERENCE = 20
 
 
 @click.command("verify")
@@ -80,9 +83,15 @@ def _confirm_topic(settings: Settings, bound: TopicIdentity | None) -> None:
 
 
 def _print_report(report: Report) -> None:
+    parts = (
+        (report.records, "record"),
+        (len(report.positions), "partition"),
+        (report.sessions, "session"),
+        (report.dead_letters, "dead letter"),
+    )
     click.echo(
-        f"{report.records:,} records of {len(report.positions)} partitions, {report.sessions:,} "
-        f"sessions, {report.dead_letters:,} dead letters: {_verdict(report)} "
+        f"{', '.join(counted(*part) for part in parts)}: "
+        f"{counted(report.difference_count, 'difference') if report.differences else 'right'} "
         f"({report.seconds:.1f} s, {report.records_per_second:,.0f} records/s)"
     )
     for note in report.notes:
@@ -94,17 +103,12 @@ def _print_report(report: Report) -> None:
         click.echo(f"  and {rest:,} more; show them with --limit")
 
 
-def _verdict(report: Report) -> str:
-    count = report.difference_count
-    return f"{count:,} difference{'' if count == 1 else 's'}" if count else "no difference"
-
-
 def _line(difference: Difference) -> str:
     stored, expected = difference.stored, difference.expected
     if difference.field is None:
         words = f"the store has {stored}, the log {expected}"
     else:
-        words = f"{difference.field} is {_shown(stored)}, by the log it is {_shown(expected)}"
+        words = "{} is {}, by the log it is {}".format(difference.field, *_shown(stored, expected))
     return f"{_place(difference)}: {words}"
 
 
@@ -116,11 +120,25 @@ def _place(difference: Difference) -> str:
     return f"partition {difference.partition}"
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - a state value
-    """Return a value on one line, as JSON writes it, and not all of a long one."""
-    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
-        value = f"{value[:_LONGEST_VALUE]}…"
-    return printable(json.dumps(value, ensure_ascii=False))
+def _shown(stored: Any, expected: Any) -> tuple[str, str]:  # noqa: ANN401 - state values
+    """Return both values as JSON writes them; of long texts the part where they begin to differ."""
+    start = 0
+    if isinstance(stored, str) and isinstance(expected, str):
+        pairs = zip(stored, expected, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        start = same - _BEFORE_DIFFERENCE if same > _LONGEST_VALUE // 2 else 0
+    return _json_part(stored, start), _json_part(expected, start)
+
+
+def _json_part(value: Any, start: int) -> str:  # noqa: ANN401 - a state value
+    part = _part(value, start) if isinstance(value, str) else value
+    return printable(json.dumps(part, ensure_ascii=False))
+
+
+def _part(text: str, start: int) -> str:
+    part = text[start : start + _LONGEST_VALUE]
+    more = start + len(part) < len(text)
+    return f"{'…' if start else ''}{part}{'…' if more else ''}"
 
 
 def _json_report(report: Report) -> dict[str, Any]:
