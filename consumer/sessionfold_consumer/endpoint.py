@@ -7,15 +7,19 @@ byte to its last, however slowly it sends or reads, and there are only so many a
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from .errors import ConfigurationError
+
+logger = logging.getLogger("sessionfold_consumer")
 
 CONNECTION_SECONDS = 5.0
 """How long a connection may last."""
@@ -75,16 +79,16 @@ class _Server:
     def __init__(self, listener: socket.socket, pages: Pages) -> None:
         self._listener = listener
         self._pages = pages
-        self._loop = asyncio.new_event_loop()
+        # With a factory it leaves the loops of other threads alone.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         self._stopped = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
 
     def run(self) -> None:
         """Serve."""
-        try:
-            self._loop.run_until_complete(self._serve())
-        finally:
-            self._loop.close()
+        with self._runner:
+            self._runner.run(self._serve())
 
     def stop(self) -> None:
         """End all connections and let :meth:`run` return; from any thread."""
@@ -93,29 +97,30 @@ class _Server:
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._accept, sock=self._listener, limit=MOST_BYTES)
         await self._stopped.wait()
+        # Before the server is closed: asyncio would forget, and leave open, what it accepts now.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.wait(others)
         server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MOST_CONNECTIONS:
+        if self._stopped.is_set() or len(self._connections) >= MOST_CONNECTIONS:
             writer.transport.abort()
             return
         connection = self._loop.create_task(self._converse(reader, writer))
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
+        # Not in the task: one that is cancelled before its first step does nothing at all.
+        connection.add_done_callback(lambda _: writer.transport.abort())
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        # Who is too slow, or goes, gets nothing.
+        with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
             async with asyncio.timeout(CONNECTION_SECONDS):
                 writer.write(await self._answer(reader))
                 writer.close()
                 await writer.wait_closed()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
-            pass  # who is too slow, or goes, gets nothing
-        finally:
-            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:
@@ -130,8 +135,16 @@ class _Server:
             page = _plain(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "GET, HEAD"})
         else:
             make = self._pages.get(target.partition("?")[0])
-            page = _plain(HTTPStatus.NOT_FOUND) if make is None else make()
+            page = _plain(HTTPStatus.NOT_FOUND) if make is None else _made(make)
         return _written(page, with_body=method != "HEAD")
+
+
+def _made(make: Callable[[], Page]) -> Page:
+    try:
+        return make()
+    except Exception:  # the service goes on, and so does this server
+        logger.exception("a page could not be made")
+        return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _plain(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Page:
@@ -158,8 +171,11 @@ def _listen(address: str) -> socket.socket:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(place[:2], family=family)
     except OSError as error:
+        # Not the error's own words for a port: they differ from one Python to the next.
+        by_resolver = isinstance(error, socket.gaierror)
+        words = error.strerror if by_resolver else os.strerror(error.errno or 0)
         raise _unusable(
-            address, f"{error.strerror or error}; name a free port and an address of this host"
+            address, f"{words}; name a free port and an address of this host"
         ) from error
 
 
