@@ -45,7 +45,7 @@ class ReferenceFold:
 
     def add(self, partition: int, offset: int, event: Event) -> None:
         """Fold one event; never the same one twice."""
-        key = (event[current().key.name], partition)
+        key = (event[_names("key")[0]], partition)
         session = self._sessions.get(key)
         if session is None:
             session = self._sessions[key] = _Session(first_offset=offset, last_offset=offset)
@@ -103,7 +103,7 @@ def columns() -> tuple[str, ...]:
     """Return the names of a state's columns, as a store gives them."""
     ends = [f"{end}_{name}" for name in _names("first_and_last") for end in ("first", "last")]
     given = [column for name in _names("first", "last") for column in (name, f"{name}_offset")]
-    head = (current().key.name, "partition", "first_offset", "last_offset", "event_count")
+    head = (*_names("key"), "partition", "first_offset", "last_offset", "event_count")
     return (*head, *ends, *_names("sum"), *given)
 
 
