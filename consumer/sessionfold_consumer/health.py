@@ -123,7 +123,7 @@ class Health(Observer):
         lag = sum(place.lag for place in self._lag.places())
         if bound is None or lag <= bound:
             return None
-        return f"the lag is {lag:,} records, more than {bound:,} (--ready-max-lag)"
+        return f"the lag, {lag:,}, is more than {bound:,} (--ready-max-lag)"
 
 
 def _still(place: Place) -> str:

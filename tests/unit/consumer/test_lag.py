@@ -130,15 +130,26 @@ def test_before_the_first_batch_seconds_count_from_the_start(lag: Lag, time: Tim
     assert lag.seconds() == 390.0
 
 
+def test_seconds_are_those_of_the_partition_that_is_latest(lag: Lag, time: Time) -> None:
+    """One that is nearly caught up hides no other."""
+    lag.progressed(progress({0: 5, 1: 5, 2: 5}, {0: 9, 1: 9, 2: 9}))
+    for partition, second in ((0, -20), (1, -90), (2, -10)):
+        lag.committed(commit(partition, seconds=(second, second)))
+    assert lag.seconds() == 90.0
+
+
 @pytest.mark.parametrize("seconds", [None, (-WALL - 0.001, -WALL)])
 def test_records_without_a_time_say_nothing(
     lag: Lag, time: Time, seconds: tuple[float, float] | None
 ) -> None:
-    """Kafka has -1 for none; a batch may have no records."""
+    """Kafka has -1 for none; a batch may have no records. What was known before stays."""
     lag.progressed(progress({0: 5}, {0: 9}))
     lag.committed(commit(0, seconds=seconds))
     time.seconds = 3
     assert lag.seconds() == 3.0
+    lag.committed(commit(0, seconds=(1, 1)))
+    lag.committed(commit(0, seconds=seconds))
+    assert lag.seconds() == 2.0
 
 
 def test_clocks_that_differ_give_no_negative_lag(lag: Lag) -> None:
