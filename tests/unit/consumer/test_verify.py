@@ -255,6 +255,34 @@ def test_a_position_that_went_back_is_told_and_compared_all_the_same() -> None:
     assert report.notes == []
 
 
+def test_what_is_retried_while_a_position_went_back_is_folded_once() -> None:
+    """The fold that is begun again finds it retried already, in its place."""
+    topic, store = Topic(), new_store()
+    topic.append([event(0, "a", second, lost_before=1) for second in range(3)])
+    advance(store, topic, 0, records=1, fatal={0})
+    earlier = dict(store._positions), dict(store._states)
+    advance(store, topic, 0)
+    verifier = new_verifier(topic)
+    assert_is_clean(verifier.check(store))
+    store._positions, store._states = earlier
+    [letter] = store.dead_letters()
+    resolve(store, letter, "retried")
+    report = verifier.check(store)
+    assert_is_clean(report)
+    assert [note.kind for note in report.notes] == ["went_back"]
+
+
+def test_marks_behind_the_last_record_are_read_once() -> None:
+    """They may be deleted from the log, too, once they were seen."""
+    topic, store = Topic(), new_store()
+    topic.append([event(0, "a", 1), (0, None), (0, None)])
+    advance(store, topic, 0)
+    verifier = new_verifier(topic)
+    assert_is_clean(verifier.check(store))
+    topic.log.truncate(0, 3)
+    assert_is_clean(verifier.check(store))
+
+
 def test_dead_letters_that_are_valid_events_by_now_are_notes() -> None:
     """Those that were never decoded, and those that a person gave up."""
     topic, store = Topic(), new_store()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessionfold_consumer.state import State
-from sessionfold_consumer.store import FATAL_REASON, DeadLetter, Position
+from sessionfold_consumer.store import FATAL_REASON, DeadLetter, Gap, Position
 from sessionfold_consumer.verify import Difference, Report, Verifier
 from sessionfold_consumer.verify.reference import columns
 from tests.unit.consumer.conftest import START, event
@@ -50,7 +50,7 @@ class Damaged:
                 (0, (b"a", b"no event, and longer than what is shown as it is")),
                 event(0, "a", 3, session_eval=1.0, lost_before=1),
                 event(1, "a", 4, task="elsewhere"),
-                event(1, "c", 5, is_successful=False),
+                event(1, "c", 5, is_successful=False, session_eval=-0.0),
                 event(2, "d", 6),
                 event(2, "d", 7, **_FULL),
                 event(2, "d", 8, task="y"),
@@ -321,6 +321,14 @@ def test_differences_are_counted_beyond_those_that_are_listed(damaged: Damaged) 
     report = new_verifier(damaged.topic, max_differences=2).check(damaged.store)
     assert (len(report.differences), report.difference_count) == (2, 5)
     assert not report.is_clean
+
+
+def test_a_gap_of_records_that_are_there_is_named(damaged: Damaged) -> None:
+    """They were passed over as if they had been deleted; and the state has them all the same."""
+    damaged.store._gaps.append(Gap(partition=2, first=2, end=3))
+    first, *rest = damaged.differences()
+    assert (first.kind, first.partition, first.offset) == ("gap", 2, 2)
+    assert {(each.session_id, each.partition) for each in rest} == {("d", 2)}
 
 
 @pytest.mark.parametrize("table", ["_states", "_dead_letters", "_positions"])
