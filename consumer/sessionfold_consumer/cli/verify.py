@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..bootstrap import default_group_id
 from ..broker import Broker
 from ..config import Settings, load
 from ..errors import StoreDiffersError, TopicChangedError
@@ -54,10 +55,11 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
     settings = load(options, kafka_options)
     show_info()
     with closing(open_store(settings.store, read_only=True)) as store:
-        _confirm_topic(settings, store.info().identity)
+        info = store.info()
+        _confirm_topic(settings, info.identity)
         with progress_reporter() as progress:
             report = Verifier(
-                partial(KafkaSource, settings, "sessionfold-verify"),
+                partial(KafkaSource, settings, default_group_id(info)),
                 max_differences=limit,
                 on_progress=progress.progressed,
             ).check(store)
