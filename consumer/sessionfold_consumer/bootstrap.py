@@ -21,7 +21,7 @@ from .observer import Observer
 from .service import Checks, Service
 from .source import Watermarks
 from .source.kafka import KafkaSource
-from .store import SessionStore, StoreInfo, TopicIdentity, open_store
+from .store import SessionStore, TopicIdentity, open_store
 from .store.messages import changed_message
 from .topic import refuse_destructive
 
@@ -53,7 +53,7 @@ def service(
         _refuse_stopped(store)
         broker = Broker(settings)
         identity = _identity(broker, settings, wiring)
-        group_id = settings.group_id or default_group_id(store.info())
+        group_id = settings.group_id or store.info().group_id
         everything = None if wiring.in_group else range(identity.partition_count)
         with _bound_source(settings, store, identity, group_id, everything) as (source, ends):
             yield Service(
@@ -79,11 +79,6 @@ def end_offsets(settings: Settings) -> dict[int, int]:
     partitions = range(Broker(settings).partition_count(settings.topic))
     with closing(KafkaSource(settings, "sessionfold-ends", partitions)) as source:
         return {partition: source.watermarks(partition).high for partition in partitions}
-
-
-def default_group_id(info: StoreInfo) -> str:
-    """Return the group's name that two stores never share, so that neither halves the topic."""
-    return f"sessionfold-{info.store_id}"
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def test_two_stores_never_share_a_group(settings: Settings, tmp_path: Path) -> N
     names = []
     for file in ("a.db", "b.db", "a.db"):
         with closing(open_store(f"sqlite:///{tmp_path / file}")) as store:
-            names.append(bootstrap.default_group_id(store.info()))
+            names.append(store.info().group_id)
     assert names[0] == names[2] != names[1]
     assert all(name.startswith("sessionfold-") for name in names)
 

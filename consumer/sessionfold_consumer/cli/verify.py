@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from ..bootstrap import default_group_id
 from ..broker import Broker
 from ..config import Settings, load
 from ..errors import StoreDiffersError, TopicChangedError
@@ -59,7 +58,7 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
         _confirm_topic(settings, info.identity)
         with progress_reporter() as progress:
             report = Verifier(
-                partial(KafkaSource, settings, default_group_id(info)),
+                partial(KafkaSource, settings, info.group_id),
                 max_differences=limit,
                 on_progress=progress.progressed,
             ).check(store)

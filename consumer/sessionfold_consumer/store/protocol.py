@@ -117,6 +117,11 @@ class StoreInfo:
     stopped: str | None = None
     """Why the service stopped itself and does not start again until told to; normally None."""
 
+    @property
+    def group_id(self) -> str:
+        """The group's name that two stores never share, so that neither halves the topic."""
+        return f"sessionfold-{self.store_id}"
+
 
 Status = Literal["all", "active", "finished"]
 
