@@ -62,11 +62,6 @@ def prepare(
     )
 
 
-def partitions_of(fetched: Fetched, positions: Mapping[int, Position]) -> list[int]:
-    """Return the partitions held that records were fetched of."""
-    return [partition for partition in set(fetched.batch.partitions) if partition in positions]
-
-
 def _wanted(
     batch: RecordBatch, positions: Mapping[int, Position], ends: Mapping[int, int] | None
 ) -> RecordBatch:

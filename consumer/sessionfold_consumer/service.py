@@ -19,7 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .breaker import Breaker, Limits
-from .commit import Commit, partitions_of, prepare
+from .caution import Caution
+from .commit import Commit, prepare
 from .errors import (
     BreakerOpenError,
     BrokerUnreachableError,
@@ -38,12 +39,6 @@ logger = logging.getLogger("sessionfold_consumer")
 
 FETCH_SECONDS = 0.2
 """The longest wait for a batch to fill, and so a bound on how old a record is when it is folded."""
-
-CAREFUL_ATTEMPTS = 2
-"""From so many attempts at one position on, records are folded one at a time."""
-
-FATAL_ATTEMPTS = 5
-"""After so many attempts at one position its record is set aside undecoded."""
 
 _CONFIRM_SECONDS = 15.0
 _FENCED_SECONDS = 600.0
@@ -124,10 +119,7 @@ class Service:
         self._patience = Patience(clock)
         self._positions: dict[int, Position] = {}
         self._waiting: list[int] = []
-        self._unproven: set[int] = set()
-        self._survived: dict[int, int] = {}
-        self._careful: dict[int, int] = {}
-        self._fatal: set[int] = set()
+        self._caution = Caution(batch_records)
         self._work: _Work | None = None
         self._fences: list[float] = []
         self._records = self._dead_letters = 0
@@ -193,7 +185,8 @@ class Service:
     def _fetch(self) -> Fetched:
         began = self._clock()
         try:
-            return self._source.fetch(1 if self._careful else self._batch_records, FETCH_SECONDS)
+            records = 1 if self._caution.is_careful else self._batch_records
+            return self._source.fetch(records, FETCH_SECONDS)
         except LogTruncatedError:
             # The log of a topic that was created again looks truncated, too.
             with suppress(BrokerUnreachableError):
@@ -215,7 +208,7 @@ class Service:
             self._settle(work)
         self._note_attempt(work.fetched)
         began = self._clock()
-        commit = prepare(work.fetched, self._positions, self._until, self._fatal)
+        commit = prepare(work.fetched, self._positions, self._until, self._caution.fatal)
         self._observer.staged("fold", self._clock() - began)
         if commit.advances:
             self._judge(work, commit)
@@ -254,11 +247,11 @@ class Service:
 
     def _note_attempt(self, fetched: Fetched) -> None:
         """Let the store count the first attempt after a take-over, before anything is decoded."""
-        begun = [p for p in partitions_of(fetched, self._positions) if p in self._unproven]
+        new = self._caution.to_be_counted(fetched.batch.partitions)
+        begun = [self._positions[partition] for partition in new if partition in self._positions]
         if begun:
-            self._store.attempt([self._positions[partition] for partition in begun])
-            self._unproven -= {*begun}
-            self._survived |= {p: self._positions[p].next_offset for p in begun}
+            self._store.attempt(begun)
+            self._caution.counted(begun)
 
     def _note_stored(self, commit: Commit) -> None:
         moved = {
@@ -278,16 +271,9 @@ class Service:
                 letter.reason,
             )
         self._observer.committed(commit)
-        self._become_less_careful(moved, commit.records)
+        self._caution.moved(moved, commit.records)
         self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
         self._source.pause([p for p in moved if self._is_reached(p)])
-
-    def _become_less_careful(self, moved: Mapping[int, Position], records: int) -> None:
-        for partition in self._careful.keys() & moved.keys():
-            self._careful[partition] -= records
-            if self._careful[partition] <= 0:
-                del self._careful[partition]
-        self._fatal -= moved.keys()
 
     def _handle_fence(self, error: FencedError) -> None:
         """Drop what is held, and ask the group again what belongs to this process.
@@ -322,16 +308,16 @@ class Service:
         self._waiting += [each for each in changes.assigned if each not in self._waiting]
 
     def _give_up(self, partitions: Sequence[int]) -> None:
+        if not partitions:
+            return
         for partition in partitions:
             self._positions.pop(partition, None)
-            self._careful.pop(partition, None)
-        self._fatal -= {*partitions}
+        self._caution.give_up(partitions)
         self._waiting = [each for each in self._waiting if each not in partitions]
-        if self._work is not None and partitions:
+        if self._work is not None:
             self._work.fetched = self._work.fetched.without(partitions)
-        if partitions:
-            self._observer.revoked(partitions)
-            logger.info("gave up partitions %s", sorted(partitions))
+        self._observer.revoked(partitions)
+        logger.info("gave up partitions %s", sorted(partitions))
 
     def _take_over(self) -> None:
         """Claim partitions, see that the log has what comes next, and start fetching them."""
@@ -345,8 +331,7 @@ class Service:
             claimed[partition] = self._within_the_log(position)
         self._waiting = []
         self._positions |= claimed
-        self._unproven |= claimed.keys()
-        self._take_care(claimed)
+        self._caution.take_over(claimed)
         self._source.start(
             {p: held.next_offset for p, held in claimed.items() if not self._is_reached(p)}
         )
@@ -374,24 +359,6 @@ class Service:
         raise LogTruncatedError(
             self._topic, position.partition, position.next_offset, marks.low, marks.high
         )
-
-    def _take_care(self, claimed: Mapping[int, Position]) -> None:
-        """Be careful at positions where processes have ended before, again and again."""
-        for partition, position in claimed.items():
-            if self._survived.get(partition) == position.next_offset:
-                continue  # an attempt that ended in a fence harmed nobody
-            if position.attempts < CAREFUL_ATTEMPTS:
-                continue
-            self._careful[partition] = self._batch_records
-            if position.attempts >= FATAL_ATTEMPTS:
-                self._fatal.add(partition)
-            logger.warning(
-                "%d processes ended while they folded partition %d from offset %d on; its records "
-                "are now folded one at a time",
-                position.attempts,
-                partition,
-                position.next_offset,
-            )
 
     def _is_done(self) -> bool:
         return self._until is not None and all(map(self._is_reached, self._until))

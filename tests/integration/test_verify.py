@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sessionfold_consumer import bootstrap
+from sessionfold_consumer.caution import FATAL_ATTEMPTS
 from sessionfold_consumer.config import Settings
 from sessionfold_consumer.dead_letters import retry
-from sessionfold_consumer.service import FATAL_ATTEMPTS
 from sessionfold_consumer.source.kafka import KafkaSource
 from sessionfold_consumer.store import FATAL_REASON, Advance, open_store
 from sessionfold_consumer.verify import LogStartMissingError, Report, Verifier

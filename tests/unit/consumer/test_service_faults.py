@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sessionfold_consumer import commit as commit_module
 from sessionfold_consumer import patience
 from sessionfold_consumer.breaker import Limits
+from sessionfold_consumer.caution import CAREFUL_ATTEMPTS, FATAL_ATTEMPTS
 from sessionfold_consumer.decode import Events, decode
 from sessionfold_consumer.errors import BreakerOpenError, FencedError, LogTruncatedError
 from sessionfold_consumer.records import RecordBatch
-from sessionfold_consumer.service import CAREFUL_ATTEMPTS, FATAL_ATTEMPTS, Service
+from sessionfold_consumer.service import Service
 from sessionfold_consumer.source import MemorySource
 from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore
 from tests.strategies import any_records, few_session_ids, good_records
