@@ -65,7 +65,7 @@ def service(
                 until=ends if wiring.to_present_end else None,
                 checks=Checks() if wiring.embedded else _checks(broker, identity),
                 limits=Limits(ratio=settings.breaker_ratio, run=settings.breaker_run),
-                accepted=[gap.gap() for gap in settings.accept_gap],
+                accepted=settings.accept_gap,
                 observer=observer,
             )
 

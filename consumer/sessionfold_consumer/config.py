@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -54,21 +53,8 @@ def _topic_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedGap:
-    """Offsets of a partition that the log no longer has, and may be passed over; both included."""
-
-    partition: int
-    first: int
-    last: int
-
-    def gap(self) -> Gap:
-        """Return it as the store keeps it."""
-        return Gap(partition=self.partition, first=self.first, end=self.last + 1)
-
-
-def parse_gap(text: object) -> object:
-    """Return the gap that ``PARTITION:FIRST-LAST`` names; a gap as it is."""
+def _parsed_gap(text: object) -> object:
+    """Return the gap that ``PARTITION:FIRST-LAST`` names, both included; a gap as it is."""
     if not isinstance(text, str):
         return text
     found = re.fullmatch(r"(\d{1,9}):(\d{1,19})-(\d{1,19})", text)
@@ -76,7 +62,8 @@ def parse_gap(text: object) -> object:
         raise ValueError(
             f"{text!r} names no deleted records; write PARTITION:FIRST-LAST, as 3:0-99"
         )
-    return AcceptedGap(*map(int, found.groups()))
+    partition, first, last = map(int, found.groups())
+    return Gap(partition=partition, first=first, end=last + 1)
 
 
 class Settings(BaseModel):
@@ -102,7 +89,7 @@ class Settings(BaseModel):
     """Stop when a larger part of the last 1,000 records or more is refused; 1 is never."""
     breaker_run: Annotated[int, Field(ge=0)] = 1_000
     """Stop when so many records in a row are refused; 0 is never."""
-    accept_gap: tuple[Annotated[AcceptedGap, BeforeValidator(parse_gap)], ...] = ()
+    accept_gap: tuple[Annotated[Gap, BeforeValidator(_parsed_gap)], ...] = ()
     """Deleted records to pass over, each as ``PARTITION:FIRST-LAST``."""
     kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
     """Further librdkafka settings; they win over the service's own."""

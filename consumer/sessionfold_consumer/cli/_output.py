@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ import click
 from sessionfold_schemas import current
 
 from ..state import State, public_columns, state_columns
-from ..store import DeadLetter
+from ..store import SetAside
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON_LAST = ("partition", "first_offset", "last_offset", "event_count")
@@ -30,17 +29,6 @@ def iso(microseconds: int) -> str:
     except OverflowError:
         return f"{microseconds} us"
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-SetAside = Counter[tuple[str | None, int]]
-"""How many open dead letters each session has, in each partition."""
-
-
-def set_aside(letters: Iterable[DeadLetter]) -> SetAside:
-    """Count the open dead letters of each session."""
-    return Counter(
-        (letter.session_id, letter.partition) for letter in letters if letter.status == "open"
-    )
 
 
 def dead_letters_of(state: State, counts: SetAside) -> int:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..state import State
-from ._output import SetAside, age, dead_letters_of, printable
+from ..store import SetAside
+from ._output import age, dead_letters_of, printable
 
 UNBOUNDED_WIDTH = 100_000
 """The width of what is no terminal: nothing is cut."""

@@ -9,7 +9,7 @@ import click
 
 from ..store import Selection, Status, open_store
 from . import _options
-from ._output import json_state, print_json_array, set_aside
+from ._output import json_state, print_json_array
 
 
 @click.command("list")
@@ -44,7 +44,7 @@ def command(
         limit=limit,
     )
     with closing(open_store(store, read_only=True)) as opened:
-        counts = set_aside(opened.dead_letters())
+        counts = opened.set_aside()
         states = opened.select(selection)
         if as_json:
             print_json_array(json_state(state, counts) for state in states)

@@ -13,7 +13,7 @@ from ..errors import NotFoundError
 from ..state import State
 from ..store import open_store
 from . import _options
-from ._output import dead_letters_of, human, json_state, print_json, printable, set_aside
+from ._output import dead_letters_of, human, json_state, print_json, printable
 
 
 @click.command("show")
@@ -24,7 +24,7 @@ def command(session_id: str, as_json: bool, store: str) -> None:
     """Show the state of one session, and which record set each field."""
     with closing(open_store(store, read_only=True)) as opened:
         states = opened.get(session_id)
-        counts = set_aside(opened.dead_letters())
+        counts = opened.set_aside()
     if not states:
         raise NotFoundError("session", printable(session_id), store)
     newest = max(states, key=lambda state: int(state["last_occurred_at"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -20,6 +21,7 @@ from .protocol import (
     LetterStatus,
     Position,
     Selection,
+    SetAside,
     StoreInfo,
     TopicIdentity,
 )
@@ -148,6 +150,12 @@ class MemoryStore:
         """Return all dead letters in order."""
         for key in sorted(self._dead_letters):
             yield self._dead_letters[key]
+
+    def set_aside(self) -> SetAside:
+        """Count the open dead letters of each session."""
+        letters = [each for each in self._dead_letters.values() if each.status == "open"]
+        named = [(each.session_id, each.partition) for each in letters]
+        return Counter((name, partition) for name, partition in named if name is not None)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Do nothing: an instance belongs to one thread, so nothing else changes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,10 @@ class DeadLetter:
 
 FATAL_REASON = "fatal"
 """The reason of a record that was set aside undecoded, since processes ended while folding it."""
+
+
+SetAside = Counter[tuple[str, int]]
+"""How many open dead letters each session has, in each partition; by session ID and partition."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,6 +234,9 @@ class SessionStore(Protocol):
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Return all dead letters, in the order of partition and offset."""
+
+    def set_aside(self) -> SetAside:
+        """Count each session's open dead letters; those whose key is no session ID are left out."""
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Read from one moment: within the block, what others commit meanwhile is not seen.

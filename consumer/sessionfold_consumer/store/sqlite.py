@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from .protocol import (
     LetterStatus,
     Position,
     Selection,
+    SetAside,
     StoreInfo,
     TopicIdentity,
 )
@@ -187,6 +189,12 @@ class SqliteStore:
         with self._translated("read"):
             for row in self._database.execute(self._sql["read_dead_letters"]):
                 yield _letter(row)
+
+    def set_aside(self) -> SetAside:
+        """Count the open dead letters of each session."""
+        with self._translated("read"):
+            rows = self._database.execute(self._sql["count_set_aside"]).fetchall()
+        return Counter({(name, partition): count for name, partition, count in rows})
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

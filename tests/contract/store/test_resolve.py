@@ -55,6 +55,15 @@ def test_events_that_come_late_take_their_place(kind: str, cut: Cut, random: Ran
         }
 
 
+def test_open_letters_are_counted_for_each_session(store: SessionStore) -> None:
+    """By partition; not those that were resolved, nor those that belong to no session."""
+    open_ones = [letter(0, offset, key=b"a") for offset in (5, 6)] + [letter(1, 5, key=b"a")]
+    others = [letter(0, 7, key=None), letter(0, 8, key=b"\xff"), letter(2, 5, key=b"b")]
+    store.commit([], [], [*open_ones, *others])
+    store.resolve([others[-1]], "dropped")
+    assert store.set_aside() == {("a", 0): 2, ("a", 1): 1}
+
+
 def test_a_resolved_letter_stays_listed(store: SessionStore) -> None:
     """With all that Kafka had; only its status is another."""
     letters = [letter(0, 5), letter(0, 6, key=None), letter(1, 5)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from hypothesis import strategies as st
+
 from sessionfold_consumer.breaker import Limits
 from sessionfold_consumer.errors import StoreBusyError, StoreUnusableError
 from sessionfold_consumer.observer import Observer, Progress
@@ -20,7 +22,7 @@ from sessionfold_consumer.store import (
 )
 from tests import oracle
 from tests.services.topics import StoredRecord
-from tests.strategies import KeyAndValue, stored
+from tests.strategies import KeyAndValue, any_records, few_session_ids, good_records, stored
 
 PARTITIONS = 3
 
@@ -28,6 +30,11 @@ S = TypeVar("S", bound=SessionStore)
 
 Item = tuple[int, KeyAndValue | None]
 """A partition and the record to append to it; None is a mark, as a transaction leaves it."""
+
+items: st.SearchStrategy[Item] = st.tuples(
+    st.integers(0, PARTITIONS - 1), st.one_of(good_records(few_session_ids), any_records, st.none())
+)
+"""Events of a few sessions, what is none, and marks, on every partition."""
 
 ITEMS: list[Item] = [
     (0, (b"a", b"\xc3\x01 no event")),

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from sessionfold_consumer.config import Settings, load
 from sessionfold_consumer.errors import ConfigurationError
+from sessionfold_consumer.store import Gap
 
 CANARY = "hunter2-canary"
 
@@ -175,3 +176,19 @@ def test_an_unknown_setting_is_refused() -> None:
     """A misspelt field must not be lost."""
     with pytest.raises(ConfigurationError, match=r"--batch-size .* is not usable"):
         load({"batch_size": 3}, environment={})
+
+
+def test_an_accepted_gap_names_its_first_and_last_offset() -> None:
+    """As the error about a truncated log writes it; several may be given."""
+    settings = load({"accept_gap": ("3:0-99", "0:7-7")})
+    assert settings.accept_gap == (
+        Gap(partition=3, first=0, end=100),
+        Gap(partition=0, first=7, end=8),
+    )
+
+
+@pytest.mark.parametrize("text", ["3", "3:9", "3:9-8", "-1:0-9", "a:0-9", "3:0-9 ", "3:0-"])
+def test_what_names_no_gap_is_refused(text: str) -> None:
+    """In one sentence that shows how to write it."""
+    with pytest.raises(ConfigurationError, match="write PARTITION:FIRST-LAST, as 3:0-99"):
+        load({"accept_gap": (text,)})

@@ -13,7 +13,6 @@ from sessionfold_consumer.errors import LogTruncatedError, StoreUnusableError
 from sessionfold_consumer.observer import Progress
 from sessionfold_consumer.source import MemorySource
 from sessionfold_consumer.store import Advance, MemoryStore, dump
-from tests.strategies import any_records, few_session_ids, good_records
 from tests.unit.consumer.services import (
     ITEMS,
     PARTITIONS,
@@ -24,13 +23,12 @@ from tests.unit.consumer.services import (
     assert_is_fold_of_its_prefix,
     bound,
     caught_up,
+    items,
     new_service,
     new_store,
     next_offsets,
 )
 
-_partitions = st.integers(0, PARTITIONS - 1)
-items = st.tuples(_partitions, st.one_of(good_records(few_session_ids), any_records, st.none()))
 few_items = st.lists(items, max_size=8)
 
 

@@ -18,23 +18,19 @@ from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.service import Service
 from sessionfold_consumer.source import MemorySource
 from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore
-from tests.strategies import any_records, few_session_ids, good_records
 from tests.unit.consumer.services import (
     ITEMS,
-    PARTITIONS,
     FailingStore,
     Item,
     Topic,
     assert_is_fold_of_its_prefix,
     bound,
     caught_up,
+    items,
     new_service,
     new_store,
     next_offsets,
 )
-
-_partitions = st.integers(0, PARTITIONS - 1)
-_items = st.tuples(_partitions, st.one_of(good_records(few_session_ids), any_records, st.none()))
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +97,7 @@ def test_a_bounded_run_ends_when_it_is_fenced() -> None:
 
 
 @given(
-    st.lists(_items, max_size=8),
+    st.lists(items, max_size=8),
     st.lists(st.sampled_from((None, "busy", "lost")), max_size=8),
     st.integers(1, 3),
 )

@@ -74,6 +74,11 @@ SELECT
     partition, record_offset, timestamp_ms, record_key, record_value, headers, reason, detail, status
 FROM dead_letters_{generation} ORDER BY partition, record_offset;
 
+-- name: count_set_aside
+-- How many open dead letters each session has, in each partition.
+SELECT session_id, partition, count(*) FROM dead_letters_{generation}
+WHERE status = 'open' AND session_id IS NOT NULL GROUP BY session_id, partition;
+
 -- name: read_session
 -- One session's states.
 SELECT {columns} FROM session_state_{generation} WHERE session_id = ? ORDER BY partition;
