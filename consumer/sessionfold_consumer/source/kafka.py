@@ -112,11 +112,11 @@ class KafkaSource:
         ends: dict[int, int] = {}
         early, self._early = self._early[:max_records], self._early[max_records:]
         records = self._take(early, ends)
-        deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES
+        deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES - _size(records)
         while len(records) < max_records and room > 0:
             wait = max(0.0, deadline - time.monotonic())
             # What is queued is bounded in bytes; what comes while we wait is not: a short wait.
-            chunk = min(max_records - len(records), _CHUNK_RECORDS)
+            chunk = _chunk(max_records, len(records), room)
             got = self._take(self._consume(chunk, min(wait, _CHUNK_SECONDS)), ends)
             room -= _size(got)
             records += got
@@ -310,6 +310,13 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
     if settings.group_instance_id is not None:
         ours["group.instance.id"] = settings.group_instance_id
     return ours | settings.kafka_settings()
+
+
+def _chunk(max_records: int, got: int, room: int) -> int:
+    """Return how many records to take next: no more than fit, by the mean size of those we have."""
+    chunk = min(max_records - got, _CHUNK_RECORDS)
+    taken = _BATCH_BYTES - room
+    return min(chunk, 1 + room * got // taken) if taken > 0 else chunk
 
 
 def _size(records: list[Message]) -> int:

@@ -175,6 +175,8 @@ def check_races(start: Start, tmp_path: Path, *, files: int) -> None:
     (tmp_path / "done").touch()
     maker, *takers = [start() for _ in range(4)]
     for taker in takers:
+        assert taker("claim") == []  # now all of them run, and none is late
+    for taker in takers:
         taker.tell("claim_until", count=files)
     made: list[str] = []
     for _ in range(0, files, 3):
