@@ -147,7 +147,7 @@ class Service:
         if self._work is None:
             fetched = self._fetch()
         else:
-            self._source.idle(FETCH_SECONDS)
+            self._idle()
         self._follow_group()
         if self._work is None and (len(fetched.batch) or fetched.ends):
             self._work = _Work(fetched=fetched)
@@ -193,12 +193,21 @@ class Service:
                 self._checks.confirm()
             raise
         except BrokerUnreachableError as error:
-            # After an exception the client may have lost records that it had fetched.
-            self._patience.wait(error)
-            self._renew()
+            self._start_anew(error)
             return Fetched.nothing()
         finally:
             self._observer.staged("fetch", self._clock() - began)
+
+    def _idle(self) -> None:
+        try:
+            self._source.idle(FETCH_SECONDS)
+        except BrokerUnreachableError as error:
+            self._start_anew(error)
+
+    def _start_anew(self, error: BrokerUnreachableError) -> None:
+        """Make the client anew: after an exception it may have lost records that it had fetched."""
+        self._patience.wait(error)
+        self._renew()
 
     def _store_work(self) -> None:
         work = self._work

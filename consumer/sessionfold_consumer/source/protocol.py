@@ -91,7 +91,11 @@ class Source(Protocol):
         """
 
     def idle(self, timeout_seconds: float) -> None:
-        """Stay in the group for this long without fetching; the next ``fetch`` goes on."""
+        """Stay in the group for this long without fetching; the next ``fetch`` goes on.
+
+        Raises:
+            BrokerUnreachableError: when the client failed; ``renew`` it, as after ``fetch``.
+        """
 
     def renew(self) -> None:
         """Leave the group and join it again as another member, with a client made anew.

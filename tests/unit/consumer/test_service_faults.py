@@ -13,7 +13,12 @@ from sessionfold_consumer import patience
 from sessionfold_consumer.breaker import Limits
 from sessionfold_consumer.caution import CAREFUL_ATTEMPTS, FATAL_ATTEMPTS
 from sessionfold_consumer.decode import Events, decode
-from sessionfold_consumer.errors import BreakerOpenError, FencedError, LogTruncatedError
+from sessionfold_consumer.errors import (
+    BreakerOpenError,
+    BrokerUnreachableError,
+    FencedError,
+    LogTruncatedError,
+)
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.service import Service
 from sessionfold_consumer.source import MemorySource
@@ -117,6 +122,29 @@ def test_lost_answers_are_looked_up(
     assert source.renewed == 0
     assert service.progress().records == len(topic.records)
     assert service.progress().dead_letters == len(list(store.dead_letters()))
+
+
+class FailingClient(CountingSource):
+    """A source whose client fails once while it stays in the group."""
+
+    def idle(self, timeout_seconds: float) -> None:
+        """Fail the first time."""
+        super().idle(timeout_seconds)
+        if self.idled == 1:
+            raise BrokerUnreachableError("localhost:9092", 10.0, "the client failed")
+
+
+def test_a_client_that_fails_while_the_store_is_away_is_made_anew() -> None:
+    """What it was asked for makes no difference; the service goes on when the store does."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(ITEMS)
+    source = FailingClient(topic.log)
+    service = new_service(source, store)
+    store.failures = ["lost", "busy"]
+    run(service, 6)
+    assert source.renewed == 1
+    assert caught_up(store, topic)
+    assert_is_fold_of_its_prefix(store, topic)
 
 
 def test_a_partition_lost_while_the_store_is_away_is_dropped_from_the_batch() -> None:
