@@ -57,7 +57,7 @@ def positions_apart(store: type[MemoryStore]) -> Iterator[None]:
 @contextmanager
 def no_fence(store: type[MemoryStore]) -> Iterator[None]:
     """A process that lost its partitions writes all the same."""
-    right = store.commit
+    right, right_attempt = store.commit, store.attempt
 
     def commit(
         self: MemoryStore,
@@ -70,7 +70,8 @@ def no_fence(store: type[MemoryStore]) -> Iterator[None]:
         right(self, unfenced, rows, dead_letters)
 
     def attempt(self: MemoryStore, positions: Sequence[Position]) -> None:
-        """Let everybody try."""
+        stored = self.positions()
+        right_attempt(self, [stored[each.partition] for each in positions])
 
     with _planted(store, "commit", commit), _planted(store, "attempt", attempt):
         yield
