@@ -58,7 +58,7 @@ def draw_profile(random: Random) -> Profile:
         groups=2 if random.random() < 0.05 else 1,
         poison=random.random() < 0.05,
         breaker_run=3 if random.random() < 0.05 else 0,
-        trouble=random.choice((0.0, 0.01, 0.03, 0.03, 0.08)),
+        trouble=random.choice((0.0, 0.02, 0.05, 0.05, 0.1)),
         troubles=_weights(random, TROUBLES),
         event=random.choice((0.2, 0.4, 0.4)),
         events=_weights(random, EVENTS) | {"append": 8.0},
