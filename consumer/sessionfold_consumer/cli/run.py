@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +16,12 @@ from . import _options
 from ._logging import show_info
 from ._progress import progress_reporter
 from ._watching import watching, watching_options
+
+logger = logging.getLogger("sessionfold_consumer")
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SECONDS = 9.0
+"""How long after a signal a broker or a store that does not answer is waited for."""
 
 
 @click.command("run")
@@ -100,27 +108,56 @@ def command(
     from ..bootstrap import Wiring, service
 
     wiring = Wiring(in_group=not until_caught_up, to_present_end=until_caught_up)
+    stopped = threading.Event()
     with (
         progress_reporter() as report,
+        ending_in_time(stopped),
         watching(settings, report, metrics_address, ready_max_lag) as observer,
         service(settings, wiring, observer) as ready,
-        stop_signals() as stopping,
+        stop_signals(stopped) as stopping,
     ):
         report.finish(ready.run(stopping))
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Let the first SIGTERM or SIGINT ask for a stop, and the second end the process."""
-    stopped = threading.Event()
+def ending_in_time(stopped: threading.Event) -> Iterator[None]:
+    """End the process, with 0, when the block goes on for long after ``stopped`` was set.
 
-    def stop(number: int, _: object) -> None:
-        stopped.set()
-        signal.signal(number, signal.SIG_DFL)
+    Whatever is under way then is as if the process had been killed: the store is right.
+    """
+    ended = threading.Event()
 
-    previous = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    def watch() -> None:
+        stopped.wait()
+        if not ended.wait(_STOP_SECONDS):
+            logger.warning("broker or store did not answer in time; ended without them")
+            os._exit(0)
+
+    threading.Thread(target=watch, name="sessionfold-stop", daemon=True).start()
     try:
-        yield stopped.is_set
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        ended.set()
+        stopped.set()
+
+
+@contextmanager
+def stop_signals(stopped: threading.Event | None = None) -> Iterator[Callable[[], bool]]:
+    """Let the first SIGTERM or SIGINT set ``stopped``, and the second end the process.
+
+    So also after the block: Python's own handler of SIGINT would wait until the client is closed.
+    """
+    asked = stopped or threading.Event()
+
+    def stop(*_: object) -> None:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        asked.set()
+
+    previous = {each: signal.signal(each, stop) for each in _STOP_SIGNALS}
+    try:
+        yield asked.is_set
+    finally:
+        if not asked.is_set():
+            for number, handler in previous.items():
+                signal.signal(number, handler)
