@@ -341,11 +341,17 @@ class Service:
         self._waiting = []
         self._positions |= claimed
         self._caution.take_over(claimed)
-        self._source.start(
-            {p: held.next_offset for p, held in claimed.items() if not self._is_reached(p)}
-        )
+        self._start({p: held.next_offset for p, held in claimed.items() if not self._is_reached(p)})
         self._observer.assigned(partitions)
         logger.info("took over partitions %s", sorted(partitions))
+
+    def _start(self, next_offsets: Mapping[int, int]) -> None:
+        try:
+            self._source.start(next_offsets)
+        except BrokerUnreachableError:
+            # What is claimed and was not started would never be fetched, and nobody would hear.
+            self._renew()
+            raise
 
     def _within_the_log(self, position: Position) -> Position:
         """Return the position, moved over a gap that was accepted.

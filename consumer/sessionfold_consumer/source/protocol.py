@@ -70,7 +70,11 @@ class Source(Protocol):
         """
 
     def start(self, next_offsets: Mapping[int, int]) -> None:
-        """Fetch assigned partitions from these offsets on."""
+        """Fetch assigned partitions from these offsets on.
+
+        Raises:
+            BrokerUnreachableError: when the client failed; ``renew`` it, as after ``fetch``.
+        """
 
     def pause(self, partitions: Sequence[int]) -> None:
         """Fetch no more of these partitions."""

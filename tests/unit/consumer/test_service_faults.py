@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -145,6 +145,26 @@ def test_a_client_that_fails_while_the_store_is_away_is_made_anew() -> None:
     assert source.renewed == 1
     assert caught_up(store, topic)
     assert_is_fold_of_its_prefix(store, topic)
+
+
+class UnstartableSource(CountingSource):
+    """A source whose client fails once when partitions are started."""
+
+    def start(self, next_offsets: Mapping[int, int]) -> None:
+        """Fail the first time."""
+        if not self.renewed:
+            raise BrokerUnreachableError("localhost:9092", 10.0, "the client failed")
+        super().start(next_offsets)
+
+
+def test_partitions_that_could_not_be_started_are_taken_over_again() -> None:
+    """What is claimed is fetched: no partition stays behind without a word."""
+    topic, store = Topic(), new_store()
+    topic.append(ITEMS)
+    source = UnstartableSource(topic.log)
+    run(new_service(source, store), 4)
+    assert source.renewed == 1
+    assert caught_up(store, topic)
 
 
 def test_a_partition_lost_while_the_store_is_away_is_dropped_from_the_batch() -> None:
