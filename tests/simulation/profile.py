@@ -6,7 +6,7 @@ one kind in a row never does. So each seed leaves some troubles out and has othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 TROUBLES = ("crash", "freeze", "busy", "unreachable")
@@ -48,6 +48,13 @@ class Profile:
 
 def draw_profile(random: Random) -> Profile:
     """Draw the rates of one seed."""
+    profile = _drawn(random)
+    if profile.groups > 1:
+        return replace(profile, processes=2, trouble=0.0, event=0.2, events={"append": 1.0})
+    return replace(profile, bad=0.5) if profile.breaker_run else profile
+
+
+def _drawn(random: Random) -> Profile:
     return Profile(
         partitions=random.choice((1, 2, 2, 3)),
         batch_records=random.choice((1, 2, 3, 5, 5, 12)),

@@ -32,7 +32,7 @@ SOMETIMES = (
     "crash between steps",
     *(f"busy {point}" for point in (*STORE_POINTS, "positions")),
     *(f"freeze {point}" for point in STORE_POINTS if point != "commit rows"),
-    *(f"unreachable {point}" for point in ("fetch", "idle", "confirm", "watermarks")),
+    *(f"unreachable {point}" for point in ("fetch", "idle", "start", "confirm", "watermarks")),
 )
 """What must have happened in a long run, or it has shown nothing."""
 

@@ -110,7 +110,7 @@ class World:
                 self.note("frozen with a lost answer")
                 self.freeze(point)
             raise StoreBusyError(f"no answer at {point}")
-        elif kind == "unreachable" and where in ("fetch", "idle", "confirm", "watermarks"):
+        elif kind == "unreachable" and where in ("fetch", "idle", "start", "confirm", "watermarks"):
             self.note(f"unreachable {point}")
             raise unreachable(point)
 
