@@ -12,7 +12,7 @@ from sessionfold_consumer.service import Checks, Service
 from .membership import Group
 from .source import SimulatedSource
 from .store import SimulatedStore
-from .world import World
+from .world import World, WrongError
 
 
 class Process(Observer):
@@ -24,8 +24,9 @@ class Process(Observer):
     def __init__(
         self, world: World, store: SimulatedStore, group: Group, name: str, breaker_run: int
     ) -> None:
-        self._world = world
+        self._world, self._store = world, store
         self.name, self.group = name, group
+        self._fences: set[tuple[int, int]] = set()
         self.is_alive, self.is_frozen, self.is_zombie = True, False, False
         self.source = SimulatedSource(world, group, name)
         self.service = Service(
@@ -47,6 +48,7 @@ class Process(Observer):
 
     def fenced(self, partitions: Collection[int]) -> None:
         """Count it, and whether it was a zombie's write that was refused."""
+        self._expect_other_owner(partitions)
         self._world.note("zombie refused" if self.is_zombie else "other refused")
 
     def waits(self, cause: Cause) -> None:
@@ -59,3 +61,12 @@ class Process(Observer):
             self._world.note("taken with a batch in hand")
         if self.service._work is not None and self.service._work.tried is not None:
             self._world.note("taken with a lost answer")
+
+    def _expect_other_owner(self, partitions: Collection[int]) -> None:
+        """Expect that it is fenced by others, and once by each: it has to give up what it held."""
+        for partition in partitions:
+            stored = self._store._positions[partition].owner_epoch
+            held = self.service._positions.get(partition)
+            if held is None or held.owner_epoch >= stored or (partition, stored) in self._fences:
+                raise WrongError("fence", f"{self.name} was fenced by itself, or again")
+            self._fences.add((partition, stored))

@@ -36,6 +36,8 @@ class Profile:
     """Whether the log holds a record that ends each process that decodes it."""
     breaker_run: int
     """``Limits.run``; 0 is none."""
+    is_otherwise_safe: bool
+    """Whether nothing but that record ends processes."""
     trouble: float
     """The chance of trouble at each point of a step."""
     troubles: dict[str, float]
@@ -50,7 +52,11 @@ def draw_profile(random: Random) -> Profile:
     """Draw the rates of one seed."""
     profile = _drawn(random)
     if profile.groups > 1:
-        return replace(profile, processes=2, trouble=0.0, event=0.2, events={"append": 1.0})
+        calm = replace(profile, processes=2, is_otherwise_safe=False, trouble=0.0, event=0.2)
+        return replace(calm, events={"append": 1.0})
+    if profile.is_otherwise_safe:
+        events = {**profile.events, "kill": 0.0}
+        return replace(profile, poison=True, breaker_run=0, trouble=0.0, events=events)
     return replace(profile, bad=0.5) if profile.breaker_run else profile
 
 
@@ -65,6 +71,7 @@ def _drawn(random: Random) -> Profile:
         groups=2 if random.random() < 0.05 else 1,
         poison=random.random() < 0.05,
         breaker_run=3 if random.random() < 0.05 else 0,
+        is_otherwise_safe=random.random() < 0.03,
         trouble=random.choice((0.0, 0.02, 0.05, 0.05, 0.1)),
         troubles=_weights(random, TROUBLES),
         event=random.choice((0.2, 0.4, 0.4)),

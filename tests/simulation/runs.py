@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from tests.faults import FAULTS
 
-from .check import WrongError
 from .scheduler import Simulation
 from .store import SimulatedStore
+from .world import WrongError
 
 STORE_POINTS = tuple(
     f"{call} {when}"

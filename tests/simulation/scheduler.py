@@ -18,12 +18,12 @@ from sessionfold_consumer.decode import Events
 from sessionfold_consumer.errors import BreakerOpenError, FencedError
 from sessionfold_consumer.records import RecordBatch
 
-from .check import Oracle, WrongError
+from .check import Oracle
 from .membership import Group, Member
 from .process import Process
 from .records import POISON
 from .store import SimulatedStore
-from .world import Crash, World
+from .world import Crash, World, WrongError
 
 TURNS = 60
 HEALING_TURNS = 600

@@ -8,7 +8,7 @@ from sessionfold_consumer.source import Fetched, MemorySource, Watermarks
 from sessionfold_consumer.source.memory import MemoryRecord, _batch
 
 from .membership import Group
-from .world import World
+from .world import World, WrongError
 
 _Found = tuple[int, int, MemoryRecord]
 """A partition, an offset, and the record there."""
@@ -59,6 +59,8 @@ class SimulatedSource(MemorySource):
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Read from these offsets on."""
         self._world.at("start")
+        if not self._own >= next_offsets.keys():
+            raise WrongError("assignment", f"{self.name} starts what was not given to it")
         for partition in next_offsets:
             self._told_ends.pop(partition, None)
         super().start(next_offsets)

@@ -10,20 +10,21 @@ from sessionfold_consumer.errors import FencedError
 from sessionfold_consumer.state import Row, State
 from sessionfold_consumer.store import Advance, DeadLetter, MemoryStore, Position, TopicIdentity
 
-from .world import World
+from .world import World, WrongError
 
 
 class SimulatedStore(MemoryStore):
     """One store that all processes of a world share.
 
     ``begun`` counts, by partition and offset, how often a process said that it is about to fold
-    from there.
+    from there. Who claimed a partition last is kept: nobody else may move its position.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
         self.begun: Counter[tuple[int, int]] = Counter()
+        self._claimants: dict[int, str] = {}
         partitions = world.profile.partitions
         identity = TopicIdentity(topic="t", topic_id="id", partition_count=partitions)
         self.bind(identity, dict.fromkeys(range(partitions), 0))
@@ -37,6 +38,7 @@ class SimulatedStore(MemoryStore):
         """Take partitions over."""
         self._world.ask_store("claim before")
         claimed = super().claim(partitions, owner)
+        self._claimants |= dict.fromkeys(partitions, owner)
         self._world.say(f"claimed {_places(claimed.values())}")
         self._world.at("claim after")
         return claimed
@@ -57,6 +59,7 @@ class SimulatedStore(MemoryStore):
         self._world.ask_store("commit before")
         with self._noting_fences():
             super().commit(advances, rows, dead_letters)
+        self._expect_claimant(advances)
         moves = _places(each.position for each in advances)
         ends = ", ".join(str(each.next_offset) for each in advances)
         self._world.say(f"committed {moves} to {ends}: {len(rows)} rows, {len(dead_letters)} aside")
@@ -68,6 +71,14 @@ class SimulatedStore(MemoryStore):
         merged = super()._merged(rows)
         self._world.at("commit rows")
         return merged
+
+    def _expect_claimant(self, advances: Sequence[Advance]) -> None:
+        """Expect that who moves a position is who has claimed its partition last."""
+        for each in advances:
+            claimant = self._claimants.get(each.position.partition)
+            if claimant != self._world.current:
+                words = f"{self._world.current} moved what {claimant} has claimed"
+                raise WrongError("fence", f"{words}: partition {each.position.partition}")
 
     @contextmanager
     def _noting_fences(self) -> Iterator[None]:

@@ -24,6 +24,19 @@ class Crash(BaseException):
     """Ends a simulated process where it is; nothing in the service may catch it."""
 
 
+class WrongError(AssertionError):
+    """Raised when something is not as it must be.
+
+    ``kind`` is ``state``, ``dead_letter``, ``position``, ``acknowledged``, ``fence``,
+    ``assignment`` or ``liveness``, or ``unexpected`` for an exception that ended a process and
+    should not have.
+    """
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(f"{kind}: {words}")
+        self.kind = kind
+
+
 class World:
     """One seed's world. ``current`` is the process whose step is running, the innermost one."""
 
