@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
@@ -101,6 +101,11 @@ def fill(bootstrap_servers: str, topic: str, workload: Workload) -> int:
     Raises:
         RuntimeError: when the broker did not take all of them.
     """
+    return append(bootstrap_servers, topic, workload.records())
+
+
+def append(bootstrap_servers: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Append records, keys and values, as the SDK would; see :func:`fill`."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -113,7 +118,7 @@ def fill(bootstrap_servers: str, topic: str, workload: Workload) -> int:
         }
     )
     size = 0
-    for number, (key, value) in enumerate(workload.records()):
+    for number, (key, value) in enumerate(records):
         size += len(key) + len(value)
         producer.produce(topic, value, key)
         if number % 10_000 == 0:
