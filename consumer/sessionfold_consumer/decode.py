@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from itertools import compress
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from sessionfold_schemas import decode as decode_strictly
 
 from .records import RecordBatch
 from .walk import Column, Places, Walk, read_fields
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,8 +100,7 @@ def _check_keys(
     assert column.ends is not None  # noqa: S101 - a string column
     places = column.places
     keys = _given(batch.keys)
-    keys = keys if len(places) == len(keys) else [keys[p] for p in places.tolist()]
-    bodies = values if len(places) == len(values) else [values[p] for p in places.tolist()]
+    keys, bodies = chosen(keys, places), chosen(values, places)
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     begins = (column.values - walk.start[places]).tolist()
     same = np.fromiter(map(bytes.startswith, bodies, keys, begins), bool, len(keys))
@@ -107,6 +109,15 @@ def _check_keys(
     if bad_ids:
         same &= ~np.fromiter(map(bad_ids.__contains__, keys), bool, len(keys))
     walk.refuse(places[~same])
+
+
+def chosen(parts: list[T], places: Places) -> list[T]:
+    """Return the parts at these places (ascending); nearly always that is all of them."""
+    if len(places) == len(parts):
+        return parts
+    mask = np.zeros(len(parts), np.uint8)
+    mask[places] = 1
+    return list(compress(parts, mask.tobytes()))
 
 
 def _is_session_id(key: bytes) -> bool:

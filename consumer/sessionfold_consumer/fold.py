@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sessionfold_schemas import Field, current
 
-from .decode import Events
+from .decode import Events, chosen
 from .state import Row
 from .walk import Column
 
@@ -61,9 +61,7 @@ class _Grouping:
     def __init__(self, events: Events) -> None:
         batch = events.batch
         places = events.accepted
-        keys = batch.keys
-        if len(places) < len(keys):
-            keys = [keys[place] for place in places.tolist()]
+        keys = chosen(batch.keys, places)
         numbers: defaultdict[bytes | None, int] = defaultdict(count().__next__)
         session = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
         names = [key.decode() for key in numbers if key is not None]
