@@ -1,8 +1,9 @@
-"""Fixtures that reach over all tests: a real broker, a fresh topic, hypothesis profiles.
+"""Fixtures that reach over all tests: real servers, a fresh topic, hypothesis profiles.
 
 Environment:
     SESSIONFOLD_TEST_BOOTSTRAP_SERVERS: test against this broker instead of starting one.
-    SESSIONFOLD_TEST_CACHE: where the broker's jars are kept (default: ``.cache`` in the checkout).
+    SESSIONFOLD_TEST_POSTGRES_URL: test on this PostgreSQL, as a user who may create databases.
+    SESSIONFOLD_TEST_CACHE: where servers' programs are kept (default: ``.cache`` in the checkout).
     SESSIONFOLD_TEST_PROFILE: hypothesis profile, ``default`` or ``soak``.
     CI: when set, a missing service fails the tests that need it instead of skipping them.
 """
@@ -17,6 +18,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.services.kafka import Broker, KafkaBroker, kafka_available
+from tests.services.postgres import (
+    Postgres,
+    PostgresServer,
+    database_name,
+    postgres_available,
+)
 from tests.services.topics import create_topic, unique_topic_name
 
 settings.register_profile("default", deadline=None, max_examples=100)
@@ -68,6 +75,34 @@ def topic(broker: Broker) -> str:
     name = unique_topic_name()
     create_topic(broker, name)
     return name
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, shared by the whole run; a test that harms one takes ``own_postgres``."""
+    given = os.environ.get("SESSIONFOLD_TEST_POSTGRES_URL")
+    if given:
+        yield Postgres(given)
+        return
+    require(postgres_available())
+    with PostgresServer.start() as started:
+        yield started
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, durable, which it may kill, stop and restart."""
+    require(postgres_available())
+    with PostgresServer.start(durable=True) as started:
+        yield started
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The URL of a fresh, empty database, dropped after the test."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(database_name(url))
 
 
 def require(missing: str | None) -> None:

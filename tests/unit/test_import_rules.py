@@ -36,7 +36,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "benchmarks/",
         "examples/",
     ),
-    "psycopg": (),
+    "psycopg": ("tests/services/",),
     "sqlite3": (
         "consumer/sessionfold_consumer/store/",
         "tests/contract/store/",
