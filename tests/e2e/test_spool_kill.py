@@ -18,10 +18,10 @@ from tests.e2e.outage.owners import (
     wait_until_empty,
     waiting_numbers,
 )
-from tests.e2e.outage.proxy import Proxy
 from tests.e2e.outage.remote import Remote
 from tests.services.kafka import KafkaBroker, kafka_available
 from tests.services.kafka_configuration import free_ports
+from tests.services.proxy import Proxy
 from tests.services.topics import create_topic, read_all
 
 pytestmark = pytest.mark.kafka

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Literal, Self
 
 import psycopg
+from psycopg import OperationalError
 
 from .kafka_configuration import free_ports
 from .postgres_databases import Postgres, database_name, query
 from .postgres_installation import PostgresError, identity, postgres_available, prepare
 
 __all__ = [
+    "OperationalError",
     "Postgres",
     "PostgresError",
     "PostgresServer",

@@ -1,10 +1,11 @@
-"""A TCP proxy in front of a broker, whose connections can be cut at any moment."""
+"""A TCP proxy in front of a server, whose connections can be cut at any moment."""
 
 from __future__ import annotations
 
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -13,15 +14,22 @@ _RESET = struct.pack("ii", 1, 0)
 """Linger for no time: closing resets the connection, and what was not sent is gone."""
 
 
+Filter = Callable[[bytes], bytes]
+"""Is given what came, in the order that it came; returns what goes on, which may be nothing.
+
+It raises ``ConnectionResetError`` to have both ends reset.
+"""
+
+
 class Proxy:
     """Passes on bytes between clients and one server on loopback; a context manager.
 
     Args:
-        port: where it listens.
+        port: where it listens; 0 is any that is free.
         target: ``host:port`` of the server; until it is set, connections are reset.
     """
 
-    def __init__(self, port: int, target: str = "") -> None:
+    def __init__(self, port: int = 0, target: str = "") -> None:
         self.target = target
         self._listener = socket.create_server(("127.0.0.1", port))
         self._lock = threading.Lock()
@@ -62,6 +70,10 @@ class Proxy:
         with self._lock:
             self._is_cut = False
 
+    def filters(self) -> tuple[Filter, Filter]:
+        """Return, for a new connection, the filters of what its client and what its server says."""
+        return bytes, bytes
+
     def _spawn(self, work: object, *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
@@ -90,13 +102,17 @@ class Proxy:
         if not passes:
             _reset(client)
             _reset(server)
-        self._spawn(self._pass_on, client, server)
-        self._spawn(self._pass_on, server, client)
+        from_client, from_server = self.filters()
+        self._spawn(self._pass_on, client, server, from_client)
+        self._spawn(self._pass_on, server, client, from_server)
 
-    def _pass_on(self, source: socket.socket, drain: socket.socket) -> None:
-        with suppress(OSError):
+    def _pass_on(self, source: socket.socket, drain: socket.socket, passed: Filter) -> None:
+        try:
             while data := source.recv(_CHUNK_BYTES):
-                drain.sendall(data)
+                drain.sendall(passed(data))
+        except OSError:
+            _reset(source)
+            _reset(drain)
         for each in (source, drain):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
