@@ -15,9 +15,6 @@ from tests.e2e.members import Members, Oracle, next_offsets, wait_until
 
 logger = logging.getLogger("tests.kills")
 
-RECOVERY_SECONDS = 60.0
-"""The longest wait for all partitions to be folded again."""
-
 _HASTY_SHARE = 0.25
 """The share of kills that come before the one before is overcome."""
 
@@ -75,7 +72,7 @@ class Killer:
         self._members.start(victim)
         seconds = None
         if is_last or self._chance.random() >= _HASTY_SHARE:
-            wait_until(lambda: self._has_moved(before), "a recovery", RECOVERY_SECONDS)
+            wait_until(lambda: self._has_moved(before), "a recovery", self._members)
             seconds = time.monotonic() - began
             time.sleep(self._chance.uniform(0, _STEADY_SECONDS))
         else:

@@ -131,15 +131,14 @@ def stored_model(store_url: str, fields: Sequence[str]) -> dict[str, dict[str, A
     return model
 
 
-def wait_until(
-    reached: Callable[[], bool], what: str, patience_seconds: float = PATIENCE_SECONDS
-) -> float:
-    """Wait until a condition holds; return the seconds that it took."""
+def wait_until(reached: Callable[[], bool], what: str, members: Members | None = None) -> None:
+    """Wait until a condition holds; fail at once when one of ``members`` has ended by itself."""
     began = time.monotonic()
     while not reached():
-        assert time.monotonic() < began + patience_seconds, f"waited in vain for {what}"
+        if members is not None:
+            members.assert_running()
+        assert time.monotonic() < began + PATIENCE_SECONDS, f"waited in vain for {what}"
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 class _NoStoreError(Exception):

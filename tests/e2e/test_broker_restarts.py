@@ -53,7 +53,7 @@ def test_a_broker_that_is_killed_again_and_again(
         members.start("only")
         chance = random.Random(kills)
         for _ in range(kills):
-            _wait_for_progress(store)
+            _wait_for_progress(store, members)
             time.sleep(chance.uniform(0, _UP_SECONDS))
             own_broker.kill()
             time.sleep(chance.uniform(0, _DOWN_SECONDS))
@@ -63,7 +63,8 @@ def test_a_broker_that_is_killed_again_and_again(
             assert report is not None
             assert report.is_clean, report.differences[:5]
         results = workers.end()
-        wait_until(lambda: next_offsets(store) == end_offsets(own_broker, "t"), "the log's end")
+        ends = end_offsets(own_broker, "t")
+        wait_until(lambda: next_offsets(store) == ends, "the end of the log", members)
         members.stop()
     assert ": right (" in cli.good("verify")
     assert [each["stats"]["dropped"] for each in results.values()] == [0] * len(WORKERS)
@@ -71,6 +72,6 @@ def test_a_broker_that_is_killed_again_and_again(
     assert differences(stored_model(store, FIELDS), given) == {}
 
 
-def _wait_for_progress(store: str) -> None:
+def _wait_for_progress(store: str, members: Members) -> None:
     before = next_offsets(store)
-    wait_until(lambda: next_offsets(store) != before, "progress")
+    wait_until(lambda: next_offsets(store) != before, "progress", members)

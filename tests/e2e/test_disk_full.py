@@ -50,14 +50,14 @@ def test_a_full_disk_is_waited_for(
     options = ("--metrics-address", "127.0.0.1:0", "--batch-records", "2000")
     with Members(cli, folder, options) as members:
         members.start("only")
-        wait_until(lambda: "is full" in members.words("only"), "a full disk")
-        wait_until(lambda: not _is_ready(members.words("only")), "that it is not ready")
+        wait_until(lambda: "is full" in members.words("only"), "a full disk", members)
+        wait_until(lambda: not _is_ready(members.words("only")), "that it is not ready", members)
         assert 0 < sum(next_offsets(store).values()) < WORKLOAD.events
         assert ": right (" in cli.good("verify")
         members.assert_running()
         assert _mount("-o", f"remount,{_LARGE}", str(small_disk)) == ""
-        wait_until(lambda: next_offsets(store) == end_offsets(broker, topic), "the log's end")
-        wait_until(lambda: _is_ready(members.words("only")), "that it is ready again")
+        wait_until(lambda: next_offsets(store) == end_offsets(broker, topic), "its end", members)
+        wait_until(lambda: _is_ready(members.words("only")), "readiness", members)
         members.stop()
     assert "going on after" in members.words("only")
     assert "60,000 records, 4 partitions, 20,000 sessions" in cli.good("verify")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sessionfold_consumer.config import Settings
+from sessionfold_consumer.errors import ConfigurationError
 from tests.e2e.conftest import CommandLine
 from tests.e2e.kills import Killer
 from tests.e2e.members import Members, Oracle, next_offsets, stored_model, wait_until
@@ -24,6 +25,7 @@ from tests.services.topics import end_offsets
 
 pytestmark = pytest.mark.kafka
 
+GROUP = ("first", "second", "third")
 WORKERS = ("one", "two", "three", "four")
 RATE = 2_000
 """Updates a second, by all workers together."""
@@ -50,13 +52,13 @@ class Scene:
         with self._publishing() as workers, members:
             for name in names:
                 members.start(name)
-            wait_until(lambda: any(next_offsets(store).values()), "a first commit")
+            wait_until(lambda: any(next_offsets(store).values()), "a first commit", members)
             chance = random.Random(kills)
             found = Killer(members, names, store, self._oracle(store), chance).kill(kills)
             assert [each for each in found if each.report is not None], "nothing was verified"
             results = workers.end()
             ends = end_offsets(self.broker, self.topic)
-            wait_until(lambda: next_offsets(store) == ends, "the end of the log")
+            wait_until(lambda: next_offsets(store) == ends, "the end of the log", members)
             members.stop()
         assert ": right (" in self.cli.good("verify")
         given = {k: v for each in results.values() for k, v in each["model"].items()}
@@ -92,3 +94,26 @@ def test_one_process_on_sqlite(scene: Scene, kills: int) -> None:
 def test_one_process_on_sqlite_without_a_name(scene: Scene) -> None:
     """Its group first has to notice that the killed one is gone."""
     scene.check_kills(("only",), 15, QUICK, is_static=False)
+
+
+@pytest.fixture
+def in_postgres(scene: Scene, database: str) -> Scene:
+    """The same scene with its store in a database that was migrated, as operators have to."""
+    scene.cli.environment["SESSIONFOLD_STORE"] = database
+    migrated = scene.cli("store", "migrate")
+    if migrated.returncode == ConfigurationError.exit_code:
+        pytest.skip(migrated.stderr)
+    assert migrated.returncode == 0, migrated.stderr
+    return scene
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(110, marks=pytest.mark.soak)])
+def test_one_of_three_on_postgres(in_postgres: Scene, kills: int) -> None:
+    """Started again under its name, it gets its partitions back, and the others keep theirs."""
+    in_postgres.check_kills(GROUP, kills, QUICK, is_static=True)
+
+
+@pytest.mark.soak
+def test_one_of_three_on_postgres_without_names(in_postgres: Scene) -> None:
+    """The others take its partitions over, when the group has noticed that it is gone."""
+    in_postgres.check_kills(GROUP, 40, QUICK, is_static=False)
