@@ -44,8 +44,8 @@ goldens: $(INSTALLED) ## Write the golden records anew with Avro's Java implemen
 
 pins: $(INSTALLED) ## Write requirements/ anew from pyproject.toml (ARGS=--upgrade for newer releases).
 	@$(PIP) install -q uv
-	@$(PIN) pyproject.toml --extra consumer --group dev -o requirements/dev.txt
-	@$(PIN) pyproject.toml --extra consumer -o requirements/run.txt
+	@$(PIN) pyproject.toml --extra consumer --extra postgres --group dev -o requirements/dev.txt
+	@$(PIN) pyproject.toml --extra consumer --extra postgres -o requirements/run.txt
 	@$(PIN) --group build -o requirements/build.txt
 	@$(PIN) --group peers -c requirements/dev.txt -o requirements/peers.txt
 

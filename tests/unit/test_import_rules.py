@@ -36,7 +36,14 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "benchmarks/",
         "examples/",
     ),
-    "psycopg": ("tests/services/",),
+    "psycopg": (
+        "consumer/sessionfold_consumer/store/postgres.py",
+        "consumer/sessionfold_consumer/store/postgres_database.py",
+        "consumer/sessionfold_consumer/store/postgres_errors.py",
+        "tests/services/",
+        "tests/contract/store/",
+        "tests/unit/consumer/test_postgres_errors.py",
+    ),
     "sqlite3": (
         "consumer/sessionfold_consumer/store/",
         "tests/contract/store/",
@@ -103,7 +110,7 @@ def test_an_import_is_seen_however_it_is_written(statement: str) -> None:
         ("schemas/sessionfold_schemas/_wire.py", "sessionfold_consumer", False),
         ("tests/services/topics.py", "confluent_kafka", True),
         ("tests/unit/test_fold.py", "confluent_kafka", False),
-        ("consumer/sessionfold_consumer/store/postgres.py", "psycopg", False),
+        ("consumer/sessionfold_consumer/store/sqlite.py", "psycopg", False),
     ],
 )
 def test_the_table_means_what_it_says(path: str, module: str, allowed: bool) -> None:

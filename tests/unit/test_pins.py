@@ -20,6 +20,7 @@ def _asked() -> dict[str, list[str]]:
     run = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["consumer"],
+        *project["project"]["optional-dependencies"]["postgres"],
     ]
     groups = project["dependency-groups"]
     build = [*groups["build"], *project["build-system"]["requires"]]

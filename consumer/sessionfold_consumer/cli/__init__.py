@@ -30,7 +30,12 @@ _COMMANDS = {
 }
 """Each command and the module of this package that has it, as ``command``."""
 
-_EXTRAS = {"numpy": "consumer", "prometheus_client": "consumer", "rich": "consumer"}
+_EXTRAS = {
+    "numpy": "consumer",
+    "prometheus_client": "consumer",
+    "rich": "consumer",
+    "psycopg": "postgres",
+}
 
 
 class _Failure(click.ClickException):

@@ -42,6 +42,7 @@ __all__ = [
     "TopicIdentity",
     "Versions",
     "dump",
+    "is_postgres",
     "letter_fields",
     "migrate_store",
     "open_store",
@@ -51,12 +52,16 @@ __all__ = [
 
 
 def open_store(url: str, *, read_only: bool = False) -> SessionStore:
-    """Open the store that a URL names, creating it unless ``read_only``.
+    """Open the store that a URL names. A SQLite file is created unless ``read_only``.
 
     Raises:
         ConfigurationError: when the URL names no kind of store that there is.
         StoreUnusableError: when the store cannot be used.
     """
+    if is_postgres(url):
+        from .postgres import PostgresStore
+
+        return PostgresStore(url, read_only=read_only)
     from .sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url), read_only=read_only)
@@ -65,12 +70,16 @@ def open_store(url: str, *, read_only: bool = False) -> SessionStore:
 def migrate_store(url: str) -> tuple[int, int]:
     """Run the migrations that a store lacks; return its version before and after.
 
-    An empty or missing database becomes a store; its version before is 0.
+    An empty or missing SQLite file, or an empty database, becomes a store; its version before is 0.
 
     Raises:
         ConfigurationError: when the URL names no kind of store that there is.
         StoreUnusableError: when it cannot be migrated, or needs a newer program.
     """
+    if is_postgres(url):
+        from .postgres_migrations import migrate_database
+
+        return migrate_database(url)
     from .sqlite_file import migrate_file
 
     return migrate_file(sqlite_path(url))
@@ -83,9 +92,18 @@ def store_versions(url: str) -> Versions:
         ConfigurationError: when the URL names no kind of store that there is.
         StoreUnusableError: when this program cannot work with it.
     """
+    if is_postgres(url):
+        from .postgres_migrations import database_versions
+
+        return database_versions(url)
     from .sqlite_file import file_versions
 
     return file_versions(sqlite_path(url))
+
+
+def is_postgres(url: str) -> bool:
+    """Return whether a URL names a store on PostgreSQL, by its scheme."""
+    return url.partition(":")[0].lower() in ("postgresql", "postgres")
 
 
 def sqlite_path(url: str) -> Path:
@@ -99,7 +117,8 @@ def sqlite_path(url: str) -> Path:
         # Not the whole URL: it may hold a password.
         raise ConfigurationError(
             f"the store URL begins with {scheme!r}; it must be "
-            "sqlite:///FILE (relative) or sqlite:////FILE (absolute)"
+            "sqlite:///FILE (relative), sqlite:////FILE (absolute) or "
+            "postgresql://USER@HOST:PORT/DATABASE"
         )
     file = unquote(rest.removeprefix("///"))
     if not rest.startswith("///") or not file.strip("/") or "\0" in file:

@@ -2,65 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sessionfold_schemas import ValueType
 
 from ..state import StateColumn, state_columns
 
-_SQLITE_TYPES = {
-    "string": "TEXT",
-    "long": "INTEGER",
-    "int": "INTEGER",
-    "double": "REAL",
-    "boolean": "INTEGER",
-    "timestamp": "INTEGER",
-}
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """What one database calls things that others call otherwise."""
+
+    types: Mapping[ValueType, str]
+    least: str
+    """The function that gives the lowest of its arguments."""
+    greatest: str
+    time: str
+    """An expression for people of ``{micros}``, microseconds since the epoch."""
 
 
-def state_definitions() -> Iterator[str]:
+# SQLite's `/` and `%` round toward zero.
+_SQLITE_MICROS = "({micros} % 1000000 + 1000000) % 1000000"
+
+SQLITE = Dialect(
+    types={
+        "string": "TEXT",
+        "long": "INTEGER",
+        "int": "INTEGER",
+        "double": "REAL",
+        "boolean": "INTEGER",
+        "timestamp": "INTEGER",
+    },
+    least="min",
+    greatest="max",
+    time=f"strftime('%Y-%m-%dT%H:%M:%S', ({{micros}} - {_SQLITE_MICROS}) / 1000000, 'unixepoch') "
+    f"|| printf('.%06dZ', {_SQLITE_MICROS})",
+)
+"""Times are ISO 8601 text."""
+
+POSTGRES = Dialect(
+    types={
+        "string": 'text COLLATE "C"',
+        "long": "bigint",
+        "int": "integer",
+        "double": "double precision",
+        "boolean": "boolean",
+        "timestamp": "bigint",
+    },
+    least="least",
+    greatest="greatest",
+    # Two steps, since an interval is multiplied as a double, which has 53 bits. What is before
+    # 4713 BC has no timestamp there; what a long can hold after that has.
+    time="CASE WHEN {micros} < -210866803200000000 THEN timestamptz '-infinity' "
+    "ELSE timestamptz 'epoch' + {micros} / 1000000 * interval '1 second' "
+    "+ {micros} % 1000000 * interval '1 microsecond' END",
+)
+"""Text is compared by its bytes; times are ``timestamptz``."""
+
+
+def state_definitions(dialect: Dialect) -> Iterator[str]:
     """Yield the definition of each column of ``session_state``."""
     for column in state_columns():
         constraint = " NOT NULL" if _is_always_given(column) else ""
-        yield f"{column.name} {_SQLITE_TYPES[column.type]}{constraint}"
+        yield f"{column.name} {dialect.types[column.type]}{constraint}"
 
 
-def view_definitions() -> Iterator[str]:
-    """Yield the columns of the view ``sessions``: no offsets of fields, times as ISO 8601 text."""
+def view_definitions(dialect: Dialect) -> Iterator[str]:
+    """Yield the columns of the view ``sessions``: no offsets of fields, times for people."""
     for column in state_columns():
         if column.merge != "offset":
             is_time = column.type == "timestamp"
-            yield f"{_iso_time(column.name)} AS {column.name}" if is_time else column.name
+            time = dialect.time.replace("{micros}", column.name)
+            yield f"{time} AS {column.name}" if is_time else column.name
 
 
-def merges() -> Iterator[str]:
+def merges(dialect: Dialect) -> Iterator[str]:
     """Yield the assignment of each column when a row of a batch meets a stored one.
 
-    A name alone is the stored row's value, ``excluded`` is the new row.
+    ``state`` is the stored row, ``excluded`` is the new one.
     """
     for column in state_columns():
         if column.merge != "key":
-            yield f"{column.name} = {_merged(column)}"
+            yield f"{column.name} = {_merged(column, dialect)}"
 
 
 def _is_always_given(column: StateColumn) -> bool:
     return column.merge != "offset" and column.decided_by in (None, "first_offset", "last_offset")
 
 
-def _iso_time(name: str) -> str:
-    """Return microseconds since the epoch as text. SQLite's ``/`` and ``%`` round toward zero."""
-    micros = f"({name} % 1000000 + 1000000) % 1000000"
-    seconds = f"({name} - {micros}) / 1000000"
-    return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%06dZ', {micros})"
-
-
-def _merged(column: StateColumn) -> str:
+def _merged(column: StateColumn, dialect: Dialect) -> str:
     name = column.name
     match column.merge:
         case "least":
-            return f"min({name}, excluded.{name})"
+            return f"{dialect.least}(state.{name}, excluded.{name})"
         case "greatest":
-            return f"max({name}, excluded.{name})"
+            return f"{dialect.greatest}(state.{name}, excluded.{name})"
         case "add":
-            return f"{name} + excluded.{name}"
+            return f"state.{name} + excluded.{name}"
         case "offset":
             return _taken(name, name, column.prefers)
         case _:
@@ -71,6 +110,6 @@ def _taken(name: str, decided_by: str | None, prefers: str | None) -> str:
     """Return an expression that takes the new value when its offset is earlier, or later."""
     sign, never = ("<", 2**63 - 1) if prefers == "earliest" else (">", -1)
     return (
-        f"CASE WHEN excluded.{decided_by} {sign} ifnull({decided_by}, {never}) "
-        f"THEN excluded.{name} ELSE {name} END"
+        f"CASE WHEN excluded.{decided_by} {sign} coalesce(state.{decided_by}, {never}) "
+        f"THEN excluded.{name} ELSE state.{name} END"
     )

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sessionfold_schemas import current
+
 from ..errors import StoreUnusableError
 
 
@@ -52,6 +54,20 @@ def refuse_behind(store: str, found: Versions, known: int) -> None:
         raise StoreUnusableError(
             f"the store {store} is of version {found.version}, this program works with "
             f"{known}; bring it up to date with: sessionfold store migrate"
+        )
+
+
+def refuse_other_contract(store: str, version: int, digest: str) -> None:
+    """Refuse a store that was folded with another version of the contract.
+
+    Raises:
+        StoreUnusableError: when its digest is not that of this program's contract.
+    """
+    if digest != current().digest:
+        raise StoreUnusableError(
+            f"the store {store} was folded with version {version} of the contract "
+            f"({digest[:12]}), this program has version {current().version} "
+            f"({current().digest[:12]}); fold the topic into a new store (another --store)"
         )
 
 

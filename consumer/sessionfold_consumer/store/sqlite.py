@@ -6,7 +6,6 @@ positions together, and the log refills them.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ from sessionfold_schemas import session_id_problem
 from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
 from ..state import Row, State, state_columns
 from . import sql
-from .columns import merges
+from .columns import SQLITE, merges
+from .letters import letter_of, letter_row
 from .messages import changed_message, missing_message
 from .protocol import (
     Advance,
@@ -62,7 +62,7 @@ class SqliteStore:
                 generation=generation,
                 columns=", ".join(names),
                 placeholders=", ".join("?" for _ in names),
-                merges=",\n    ".join(merges()),
+                merges=",\n    ".join(merges(SQLITE)),
             )
             for generation in GENERATIONS
         }
@@ -129,7 +129,7 @@ class SqliteStore:
             for advance in advances:
                 self._compare_and_set("advance_position", advance.position, advance.next_offset)
             database.executemany(self._sql["merge_state"], rows)
-            database.executemany(self._sql["keep_dead_letter"], map(_letter_row, dead_letters))
+            database.executemany(self._sql["keep_dead_letter"], map(letter_row, dead_letters))
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""
@@ -188,7 +188,7 @@ class SqliteStore:
         """Return all dead letters in order."""
         with self._translated("read"):
             for row in self._database.execute(self._sql["read_dead_letters"]):
-                yield _letter(row)
+                yield letter_of(row)
 
     def set_aside(self) -> SetAside:
         """Count the open dead letters of each session."""
@@ -232,37 +232,3 @@ class SqliteStore:
 
     def _translated(self, action: str) -> AbstractContextManager[None]:
         return translated(action, self._path)
-
-
-def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
-    headers = [[name, None if value is None else value.hex()] for name, value in letter.headers]
-    return (
-        letter.partition,
-        letter.offset,
-        letter.timestamp,
-        letter.key,
-        letter.value,
-        json.dumps(headers),
-        letter.reason,
-        letter.detail,
-        letter.status,
-        letter.session_id,
-    )
-
-
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    partition, offset, timestamp, key, value, headers, reason, detail, status = row
-    return DeadLetter(
-        partition=partition,
-        offset=offset,
-        timestamp=timestamp,
-        key=key,
-        value=value,
-        headers=tuple(
-            (name, None if text is None else bytes.fromhex(text))
-            for name, text in json.loads(headers)
-        ),
-        reason=reason,
-        detail=detail,
-        status=status,
-    )

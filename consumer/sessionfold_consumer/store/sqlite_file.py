@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sessionfold_schemas import current
-
 from ..errors import StoreUnusableError
-from .migrations import Versions, refuse_behind, refuse_unknown
+from .migrations import Versions, refuse_behind, refuse_other_contract, refuse_unknown
 from .sqlite_errors import primary_code, translated
 from .sqlite_migrations import APPLICATION_ID, SCHEMA_VERSION, migrate, pragma, versions
 
@@ -167,9 +165,4 @@ def _migrate(database: sqlite3.Connection, path: Path) -> None:
 def _check_contract(database: sqlite3.Connection, path: Path) -> None:
     query = "SELECT contract_version, contract_digest FROM store_info"
     version, digest = database.execute(query).fetchone()
-    if digest != current().digest:
-        raise StoreUnusableError(
-            f"the store {path} was folded with version {version} of the contract "
-            f"({digest[:12]}), this program has version {current().version} "
-            f"({current().digest[:12]}); fold the topic into a new store (another --store)"
-        )
+    refuse_other_contract(str(path), version, digest)

@@ -9,7 +9,7 @@ from typing import get_args
 from sessionfold_schemas import current
 
 from . import sql
-from .columns import state_definitions, view_definitions
+from .columns import SQLITE, state_definitions, view_definitions
 from .migrations import Versions, pending
 from .protocol import DeadLetter, Generation
 
@@ -45,8 +45,8 @@ def statements(number: int) -> list[str]:
     """Return a migration's statements; one that names the generation is there for each."""
     texts = sql.statements(
         f"sqlite_migration_{number}.sql",
-        state_columns=",\n    ".join(state_definitions()),
-        view_columns=",\n    ".join(view_definitions()),
+        state_columns=",\n    ".join(state_definitions(SQLITE)),
+        view_columns=",\n    ".join(view_definitions(SQLITE)),
         application_id=str(APPLICATION_ID),
         schema_version=str(number),
         store_id=str(uuid.uuid4()),

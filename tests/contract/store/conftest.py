@@ -10,6 +10,12 @@ from sessionfold_consumer.store import SessionStore
 from tests.contract.store import stores
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _server(request: pytest.FixtureRequest) -> None:
+    """Stores on PostgreSQL are on the run's server, which starts when the first one is made."""
+    stores.databases.server = lambda: request.getfixturevalue("postgres")
+
+
 @pytest.fixture(params=stores.KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """A kind of store, for tests that need several of them."""

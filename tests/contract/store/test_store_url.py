@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from sessionfold_consumer.errors import ConfigurationError
 from sessionfold_consumer.store import open_store, sqlite_path
+from sessionfold_consumer.store.postgres_database import display_name
 
 
 @pytest.mark.parametrize(
@@ -50,13 +52,37 @@ def test_options_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:secret@db/x", "mysql://me:secret@[db/x", "sessions.db", ""]
+    "url", ["mysql://me:secret@db/x", "mysql://me:secret@[db/x", "sessions.db", ""]
 )
 def test_an_unknown_kind_is_refused(url: str) -> None:
     """The message names the kind and the right form, and never a password."""
     with pytest.raises(ConfigurationError, match="it must be sqlite:///FILE") as caught:
         open_store(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@[db/x", "postgres://me:secret@db/x?secret", "postgresql:secret"]
+)
+def test_a_postgres_url_that_cannot_be_read_is_refused(url: str) -> None:
+    """The message shows the right form, and nothing of the URL: libpq's own repeats parts of it."""
+    with pytest.raises(ConfigurationError, match="postgresql://USER@HOST:PORT/DATABASE") as caught:
+        open_store(url)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://me:secret@db:5433/x", "postgresql://db:5433/x"),
+        ("postgres://me@db/x?password=secret", "postgresql://db/x"),
+        ("postgresql:///x?host=/run/secret%40", "postgresql:///run/secret@/x"),
+        ("postgresql://", "postgresql:///"),
+    ],
+)
+def test_a_postgres_store_is_named_without_user_and_password(url: str, name: str) -> None:
+    """What is shown in messages and logs is where the store is."""
+    assert display_name(url) == name
 
 
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:
