@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.services.postgres import OperationalError, query
+from tests.services.postgres import OperationalError, connect, query
 from tests.services.postgres_proxy import PostgresProxy
 
 pytestmark = pytest.mark.postgres
@@ -32,6 +32,16 @@ def insert(proxy: PostgresProxy, value: str) -> None:
     query(proxy.url, "INSERT INTO kept VALUES (%s)", value)
 
 
+def insert_each(proxy: PostgresProxy, values: Sequence[str]) -> None:
+    """Write values through the proxy, each in a transaction, by one connection."""
+    with connect(proxy.url) as connection:
+        connection.autocommit = True
+        for value in values:
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO kept VALUES (%s)", (value,))
+            connection.execute("COMMIT")
+
+
 def test_it_passes_on_what_it_is_not_told_to_lose(proxy: PostgresProxy, database: str) -> None:
     """Messages longer than what is read at once, too; a COMMIT in a value is a value."""
     for value in (LONG, "a; COMMIT", "COMMIT"):
@@ -52,6 +62,15 @@ def test_a_lost_answer_is_of_a_commit_that_was_done(proxy: PostgresProxy, databa
     insert(proxy, "3")
     assert kept(database) == ["1", "2", "3"]
     assert (proxy.commits, proxy.lost) == (3, {"answer": 1})
+
+
+def test_a_commit_that_the_client_has_prepared_is_one(proxy: PostgresProxy, database: str) -> None:
+    """Clients prepare what they run often, and no longer send its text."""
+    proxy.lose("answer", nth=9)
+    with pytest.raises(OperationalError):
+        insert_each(proxy, [*"0123456789"])
+    assert kept(database) == [*"012345678"]
+    assert (proxy.commits, proxy.lost) == (9, {"answer": 1})
 
 
 def test_a_lost_commit_is_not_done(proxy: PostgresProxy, database: str) -> None:

@@ -42,13 +42,18 @@ class Postgres:
             connection.execute(statement)
 
 
+def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Return a connection; as a context manager it is one transaction, and is closed after it."""
+    return psycopg.connect(url)
+
+
 def query(url: str, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
     """Run one statement in a connection and transaction of its own; return its rows, if any.
 
     Raises:
         psycopg.Error: when the server refuses it or cannot be reached.
     """
-    with psycopg.connect(url) as connection:
+    with connect(url) as connection:
         cursor = connection.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 

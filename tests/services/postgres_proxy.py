@@ -6,6 +6,7 @@ Its protocol: https://www.postgresql.org/docs/current/protocol-message-formats.h
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
@@ -42,6 +43,7 @@ class PostgresProxy(Proxy):
         super().__init__(target=f"{parts.hostname}:{parts.port}")
         self._url = parts
         self._losses: dict[int, Loss] = {}
+        self._counting = threading.Lock()
         self.commits = 0
         self.lost: Counter[Loss] = Counter()
 
@@ -54,7 +56,8 @@ class PostgresProxy(Proxy):
 
     def lose(self, what: Loss, nth: int = 1) -> None:
         """Lose the ``nth`` COMMIT from now on, or its answer, whichever connection it comes by."""
-        self._losses[self.commits + nth] = what
+        with self._counting:
+            self._losses[self.commits + nth] = what
 
     def filters(self) -> tuple[Filter, Filter]:
         """Return the filters of a new connection."""
@@ -63,8 +66,9 @@ class PostgresProxy(Proxy):
 
     def next_loss(self) -> Loss | None:
         """Count a COMMIT and say what is to become of it."""
-        self.commits += 1
-        return self._losses.pop(self.commits, None)
+        with self._counting:
+            self.commits += 1
+            return self._losses.pop(self.commits, None)
 
 
 class _Wire:
@@ -75,13 +79,14 @@ class _Wire:
         self._sent = b""
         self._answer = b""
         self._is_started = self._swallows = False
+        self._prepared: set[bytes] = set()
 
     def from_client(self, data: bytes) -> bytes:
         """Pass on whole messages, up to a COMMIT that is to be lost."""
         self._sent += data
         passed = bytearray()
         for message in self._messages():
-            loss = self._proxy.next_loss() if _is_commit(message) else None
+            loss = self._proxy.next_loss() if self._commits(message) else None
             if loss == "commit":
                 self._proxy.lost["commit"] += 1
                 raise ConnectionResetError
@@ -111,15 +116,18 @@ class _Wire:
                 self._is_started = int.from_bytes(message[4:6]) == _PROTOCOL_3
             yield message
 
+    def _commits(self, message: bytes) -> bool:
+        """Say whether a message is a COMMIT: a simple query, or a prepared one that is run."""
+        kind, text = message[:1], message[5:]
+        if kind == b"Q":
+            return _IS_COMMIT.search(text) is not None
+        first, _, rest = text.partition(b"\0")
+        if kind == b"P":
+            self._prepared -= {first}
+            self._prepared |= {first} if _IS_COMMIT.search(rest) else set()
+        return kind == b"B" and rest.partition(b"\0")[0] in self._prepared
+
     def _length(self) -> int:
         if self._is_started:
             return 1 + int.from_bytes(self._sent[1:5])
         return int.from_bytes(self._sent[:4])
-
-
-def _is_commit(message: bytes) -> bool:
-    """Say whether a message is a COMMIT: a simple query, or one to be parsed under a name."""
-    kind, text = message[:1], message[5:]
-    if kind == b"P":
-        text = text.partition(b"\0")[2]
-    return kind in (b"Q", b"P") and _IS_COMMIT.search(text) is not None
