@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL
 
 from ..errors import ConfigurationError, StoreUnusableError
@@ -95,8 +96,7 @@ class Database:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
+            _take_back(connection)
             raise
 
     def translated(self, action: str) -> AbstractContextManager[None]:
@@ -130,6 +130,18 @@ class Database:
             settings["default_transaction_read_only"] = "on"
         for name, value in settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+
+
+def _take_back(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Roll back; a connection that cannot be used after that is given up.
+
+    One that was lost within ``executemany`` stays in pipeline mode: psycopg does not call it
+    closed, and refuses every statement from then on.
+    """
+    with suppress(psycopg.Error):
+        connection.execute("ROLLBACK")
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        connection.close()
 
 
 def display_name(url: str) -> str:
