@@ -22,7 +22,7 @@ import psycopg
 from psycopg import OperationalError
 
 from .kafka_configuration import free_ports
-from .postgres_databases import Postgres, connect, database_name, query
+from .postgres_databases import Postgres, Trap, connect, database_name, query
 from .postgres_installation import PostgresError, identity, postgres_available, prepare
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Postgres",
     "PostgresError",
     "PostgresServer",
+    "Trap",
     "connect",
     "database_name",
     "postgres_available",

@@ -1,9 +1,10 @@
-"""A PostgreSQL server as tests see it: where its databases are, and fresh ones."""
+"""A PostgreSQL server as tests see it: its databases, fresh ones, and traps in them."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, LiteralString
+from dataclasses import dataclass
+from typing import Any, LiteralString, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -56,6 +57,58 @@ def query(url: str, statement: LiteralString, *parameters: object) -> list[tuple
     with connect(url) as connection:
         cursor = connection.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trap:
+    """Makes a database fail what is written to one of its tables, now and then; see :meth:`set`."""
+
+    url: str
+    every: int
+
+    @classmethod
+    def set(cls, url: str, table: str, action: str, *, every: int, at_commit: bool = False) -> Self:
+        """Run an action for each so many-th row that is written to a table.
+
+        Args:
+            url: the database.
+            table: its name, with that of its schema.
+            action: a statement of PL/pgSQL.
+            every: of so many rows one springs the trap.
+            at_commit: run it when the row's transaction commits instead of when it is written.
+        """
+        schema, _, name = table.partition(".")
+        when = sql.SQL(_AT_COMMIT if at_commit else _AT_ONCE).format(sql.Identifier(schema, name))
+        with connect(url) as connection:
+            connection.execute("CREATE SEQUENCE public.trap_calls")
+            connection.execute(_function(action, every))
+            connection.execute(when)
+        return cls(url=url, every=every)
+
+    def sprung(self) -> int:
+        """Return how often the action was run; rolled back or not."""
+        ((calls, is_called),) = query(self.url, "SELECT last_value, is_called FROM trap_calls")
+        return calls // self.every if is_called else 0
+
+    def remove(self) -> None:
+        """Let the database be as before."""
+        query(self.url, "DROP FUNCTION public.trap CASCADE")
+
+
+_AT_ONCE = "CREATE TRIGGER trap BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION trap()"
+_AT_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER trap AFTER INSERT OR UPDATE ON {} "
+    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trap()"
+)
+
+
+def _function(action: str, every: int) -> str:
+    # A sequence counts what is rolled back, too. The definer's: roles of a test have few rights.
+    return (
+        "CREATE FUNCTION public.trap() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ "
+        f"BEGIN IF nextval('public.trap_calls') % {every} = 0 THEN {action}; END IF; "
+        "RETURN NEW; END $$"
+    )
 
 
 def database_name(url: str) -> str:
