@@ -1,8 +1,9 @@
 """Where processes ended while they folded: there, records are folded one at a time. Pure.
 
-The store counts the attempts at a position (see ``SessionStore.attempt``). After two of them its
-partition is folded with care, record by record, so that what is behind the position is soon just
-the record that ends processes; after five, that record is set aside undecoded.
+The store counts the attempts at a position (see ``SessionStore.attempt``); one that failed without
+ending its process is taken back. After two of them its partition is folded with care, record by
+record, so that what is behind the position is soon just the record that ends processes; after five,
+that record is set aside undecoded.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Caution:
         self._records = records
         self._unproven: set[int] = set()
         self._survived: dict[int, int] = {}
+        self._counted: dict[int, Position] = {}
         self._left: dict[int, int] = {}
         self._fatal: set[int] = set()
 
@@ -70,6 +72,16 @@ class Caution:
         """Note that the store has counted the attempts at these positions."""
         self._unproven -= {each.partition for each in positions}
         self._survived |= {each.partition: each.next_offset for each in positions}
+        self._counted |= {each.partition: each for each in positions}
+
+    def to_be_spared(self) -> list[Position]:
+        """Return where attempts of this process are counted that came to nothing yet."""
+        return [*self._counted.values()]
+
+    def spared(self) -> None:
+        """Note that they were taken back: the next ones are counted again."""
+        self._unproven |= self._counted.keys()
+        self._counted.clear()
 
     def moved(self, partitions: Collection[int], records: int) -> None:
         """Note that so many records were folded, of these partitions, and nothing happened."""
@@ -78,6 +90,8 @@ class Caution:
             if self._left[partition] <= 0:
                 del self._left[partition]
         self._fatal -= {*partitions}
+        for partition in partitions:
+            self._counted.pop(partition, None)
 
     def _beware(self, position: Position) -> None:
         self._left[position.partition] = self._records

@@ -210,9 +210,24 @@ class Service:
         self._renew()
 
     def _store_work(self) -> None:
-        work = self._work
-        if work is None:
+        if self._work is None:
             return
+        try:
+            self._try_to_store(self._work)
+        except Exception:
+            self._spare()
+            raise
+        self._work = None
+
+    def _spare(self) -> None:
+        """Take back the attempts that failed: this process is not ended by them."""
+        counted = self._caution.to_be_spared()
+        if counted:
+            with suppress(StoreUnusableError):
+                self._store.spare(counted)
+                self._caution.spared()
+
+    def _try_to_store(self, work: _Work) -> None:
         if work.tried is not None:
             self._settle(work)
         self._note_attempt(work.fetched)
@@ -227,7 +242,6 @@ class Service:
             self._store.commit(commit.advances, commit.rows, commit.dead_letters)
             self._observer.staged("store", self._clock() - began)
             self._note_stored(commit)
-        self._work = None
 
     def _settle(self, work: _Work) -> None:
         """Learn what became of a commit whose answer was lost, by reading the positions."""

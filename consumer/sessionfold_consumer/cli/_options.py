@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from ..store import has_password, is_postgres
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,14 +30,30 @@ topic = click.option(
     show_envvar=True,
     help="The topic of the events.",
 )
+
+
+def _refuse_password(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Refuse a password on the command line, which every user of the machine can read."""
+    given = ctx.get_parameter_source(param.name or "")
+    if given is ParameterSource.COMMANDLINE and is_postgres(value) and has_password(value):
+        raise click.UsageError(
+            "a password on the command line can be read by everyone on this machine; give the URL "
+            "in SESSIONFOLD_STORE, or the password in PGPASSWORD or the password file",
+            ctx,
+        )
+    return value
+
+
 store = click.option(
     "--store",
+    callback=_refuse_password,
     envvar="SESSIONFOLD_STORE",
     default="sqlite:///sessions.db",
     show_default=True,
     show_envvar=True,
     metavar="URL",
-    help="Where the state is: sqlite:///FILE, or sqlite:////FILE with an absolute path.",
+    help="Where the state is: sqlite:///FILE, sqlite:////FILE with an absolute path, or "
+    "postgresql://USER@HOST:PORT/DATABASE.",
 )
 kafka = click.option(
     "--kafka",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError
 from .dump import dump, letter_fields
@@ -42,6 +42,7 @@ __all__ = [
     "TopicIdentity",
     "Versions",
     "dump",
+    "has_password",
     "is_postgres",
     "letter_fields",
     "migrate_store",
@@ -104,6 +105,16 @@ def store_versions(url: str) -> Versions:
 def is_postgres(url: str) -> bool:
     """Return whether a URL names a store on PostgreSQL, by its scheme."""
     return url.partition(":")[0].lower() in ("postgresql", "postgres")
+
+
+def has_password(url: str) -> bool:
+    """Return whether a store's URL holds a password, in whatever place; never raises."""
+    if "password=" in url.lower():
+        return True
+    try:
+        return urlsplit(url).password is not None
+    except ValueError:
+        return "@" in url
 
 
 def sqlite_path(url: str) -> Path:

@@ -81,6 +81,14 @@ class MemoryStore:
             counted[position.partition] = replace(held, attempts=held.attempts + 1)
         self._positions |= counted
 
+    def spare(self, positions: Sequence[Position]) -> None:
+        """Take back what this process counted."""
+        for position in positions:
+            held = self._positions[position.partition]
+            if held.next_offset == position.next_offset and held.attempts:
+                counted = replace(held, attempts=held.attempts - 1)
+                self._positions[held.partition] = counted
+
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:

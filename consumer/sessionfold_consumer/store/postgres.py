@@ -131,6 +131,12 @@ class PostgresStore:
             for position in sorted(positions, key=lambda each: each.partition):
                 self._compare_and_set(connection, "count_attempt", position)
 
+    def spare(self, positions: Sequence[Position]) -> None:
+        """Take back what this process counted."""
+        places = sorted((each.partition, each.next_offset) for each in positions)
+        with self._transaction() as connection:
+            self._run_many(connection, "spare_attempt", places)
+
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -161,13 +160,3 @@ def display_name(url: str) -> str:
     host = found.get("host") or found.get("hostaddr") or ""
     port = f":{found['port']}" if found.get("port") else ""
     return f"postgresql://{host}{port}/{found.get('dbname') or ''}"
-
-
-def has_password(url: str) -> bool:
-    """Return whether a store's URL holds a password, in whatever place; never raises."""
-    if "password=" in url.lower():
-        return True
-    try:
-        return urlsplit(url).password is not None
-    except ValueError:
-        return "@" in url

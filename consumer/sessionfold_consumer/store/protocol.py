@@ -179,11 +179,19 @@ class SessionStore(Protocol):
     def attempt(self, positions: Sequence[Position]) -> None:
         """Count that this process is about to fold from these positions, before it does.
 
-        A commit that moves a position sets its count back to 0. So a count is how many processes
-        ended, without a commit, at the records behind the position.
+        A commit that moves a position sets its count back to 0, and a process that fails and
+        lives takes its own back by ``spare``. So a count is how many processes ended, without a
+        commit, at the records behind the position.
 
         Raises:
             FencedError: when a position is not as given; nothing was written.
+        """
+
+    def spare(self, positions: Sequence[Position]) -> None:
+        """Take back what this process counted by ``attempt``: it failed, but it did not end.
+
+        Where a position has moved meanwhile, nothing is left to take back. The owner's epoch does
+        not matter: a process that was fenced lives, too.
         """
 
     def commit(

@@ -121,6 +121,12 @@ class SqliteStore:
             for position in positions:
                 self._compare_and_set("count_attempt", position)
 
+    def spare(self, positions: Sequence[Position]) -> None:
+        """Take back what this process counted."""
+        places = [(each.partition, each.next_offset) for each in positions]
+        with self._transaction() as database:
+            database.executemany(self._sql["spare_attempt"], places)
+
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:

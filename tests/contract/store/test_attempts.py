@@ -130,3 +130,27 @@ def test_a_stopped_store_is_written_all_the_same(store: SessionStore) -> None:
 def test_the_first_generation_is_the_live_one(store: SessionStore) -> None:
     """Until another has been filled beside it."""
     assert store.info().generation == "a"
+
+
+def test_an_attempt_that_ended_nobody_is_taken_back(store: SessionStore) -> None:
+    """Once each, at the given positions, and never below none."""
+    held = store.claim([0, 1], "one")
+    store.attempt([*held.values()])
+    store.attempt([held[0]])
+    store.spare([held[0]])
+    assert attempts(store) == {0: 1, 1: 1, 2: 0}
+    for _ in range(2):
+        store.spare([*held.values()])
+    assert attempts(store) == {0: 0, 1: 0, 2: 0}
+
+
+def test_a_process_that_was_fenced_takes_its_own_back(store: SessionStore) -> None:
+    """It lives, too; but where the heir has moved on, there is nothing of its own left."""
+    zombie = store.claim([0, 1], "one")
+    store.attempt([*zombie.values()])
+    heir = store.claim([0, 1], "two")
+    store.attempt([heir[0]])
+    store.commit([advance(heir[1], 5)], [], [])
+    store.attempt([moved(heir[1], 5)])
+    store.spare([*zombie.values()])
+    assert attempts(store) == {0: 1, 1: 1, 2: 0}

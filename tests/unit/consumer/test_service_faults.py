@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,13 @@ from sessionfold_consumer.errors import (
     BrokerUnreachableError,
     FencedError,
     LogTruncatedError,
+    StoreBusyError,
+    StoreUnusableError,
 )
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.service import Service
 from sessionfold_consumer.source import MemorySource
-from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore
+from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore, Position
 from tests.unit.consumer.services import (
     ITEMS,
     FailingStore,
@@ -290,3 +293,38 @@ def run(service: Service, steps: int) -> None:
 def test_a_store_without_failures_is_the_memory_store() -> None:
     """The stores of these tests add failures and nothing else."""
     assert isinstance(bound(FailingStore()), MemoryStore)
+
+
+@pytest.mark.parametrize("failure", ["busy", "before"])
+def test_attempts_of_processes_that_live_set_nothing_aside(failure: str) -> None:
+    """A store that takes small writes and fails commits ends no process, however often."""
+    topic, store = Topic(), bound(FailingStore())
+    topic.append(ITEMS)
+    for _ in range(FATAL_ATTEMPTS + 1):
+        store.failures = [failure]
+        with suppress(StoreUnusableError):
+            run(new_service(MemorySource(topic.log), store), 2)
+        assert store.failures == []
+        assert {each.attempts for each in store.positions().values()} == {0}
+    run(new_service(MemorySource(topic.log), store), 20)
+    assert caught_up(store, topic)
+    assert FATAL_REASON not in {each.reason for each in store.dead_letters()}
+
+
+def test_what_could_not_be_taken_back_stays_counted() -> None:
+    """The store is away: its process may end before it is back, and the next one is careful."""
+    topic, store = Topic(), bound(SilentStore())
+    topic.append(ITEMS)
+    service = new_service(MemorySource(topic.log), store)
+    store.failures = ["busy"]
+    run(service, 2)
+    assert sum(each.attempts for each in store.positions().values()) > 0
+    assert service.progress().waiting is not None
+
+
+class SilentStore(FailingStore):
+    """A store that takes nothing back."""
+
+    def spare(self, positions: Sequence[Position]) -> None:
+        """Fail as a store that is away."""
+        raise StoreBusyError("the server is away")

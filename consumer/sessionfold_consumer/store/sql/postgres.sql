@@ -36,6 +36,11 @@ RETURNING partition, next_offset, owner_epoch, first_offset, attempts;
 UPDATE sessionfold.positions_{generation} SET attempts = attempts + 1
 WHERE partition = %s AND next_offset = %s AND owner_epoch = %s;
 
+-- name: spare_attempt
+-- Take back an attempt of a process that lived on.
+UPDATE sessionfold.positions_{generation} SET attempts = attempts - 1
+WHERE partition = %s AND next_offset = %s AND attempts > 0;
+
 -- name: advance_position
 -- Move a position, if it is still where this process left it. No row changed means: fenced.
 UPDATE sessionfold.positions_{generation} SET next_offset = %s, attempts = 0

@@ -34,6 +34,11 @@ UPDATE positions_{generation} SET owner = ?, owner_epoch = owner_epoch + 1 WHERE
 UPDATE positions_{generation} SET attempts = attempts + 1
 WHERE partition = ? AND next_offset = ? AND owner_epoch = ?;
 
+-- name: spare_attempt
+-- Take back an attempt of a process that lived on.
+UPDATE positions_{generation} SET attempts = attempts - 1
+WHERE partition = ? AND next_offset = ? AND attempts > 0;
+
 -- name: advance_position
 -- Move a position, if it is still where this process left it. No row changed means: fenced.
 UPDATE positions_{generation} SET next_offset = ?, attempts = 0
