@@ -7,37 +7,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import pytest
 
-from sessionfold_consumer import patience
-from sessionfold_consumer.store import migrate_store
+from sessionfold_consumer.errors import StoreBusyError
+from sessionfold_consumer.store import Advance, DeadLetter, migrate_store, open_store
 from tests.integration.folding import Folding
-from tests.services.postgres import PostgresServer, Trap, query
+from tests.services.postgres import PostgresServer, query
 from tests.services.postgres_proxy import Loss, PostgresProxy
+from tests.unit.consumer.services import bound
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("hurried")]
 
 _IN_TRANSACTION = """
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
         AND application_name = 'sessionfold'
 """
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that was away is soon asked again."""
-    monkeypatch.setattr(patience, "_FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(patience, "_LONGEST_SECONDS", 0.2)
-
-
-@pytest.fixture
-def url(database: str) -> str:
-    """An empty store on the server of all tests."""
-    migrate_store(database)
-    return database
 
 
 @pytest.fixture
@@ -69,36 +57,32 @@ def test_its_backend_is_terminated_in_mid_batch(url: str, times: int) -> None:
     assert folding.seen.waiting["store"] >= times
 
 
-_GONE = "PERFORM pg_terminate_backend(pg_backend_pid())"
+class Cutting(list[DeadLetter]):
+    """Dead letters at whose end the backend that takes them is terminated."""
+
+    def __init__(self, url: str, letters: Iterable[DeadLetter]) -> None:
+        super().__init__(letters)
+        self._url = url
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """Yield all of them, and end the connection."""
+        yield from super().__iter__()
+        assert terminated_in_transaction(self._url)
+        time.sleep(0.05)
 
 
-@pytest.mark.parametrize("table", ["positions_a", "session_state_a", "dead_letters_a"])
-def test_its_connection_is_lost_within_any_statement(url: str, table: str) -> None:
-    """While it writes positions, states or dead letters, and psycopg is in whatever mode."""
-    with Folding(url) as folding:
-        trap = Trap.set(url, f"sessionfold.{table}", _GONE, every=20)
-        folding.wait_for(lambda: trap.sprung() >= 3, "lost connections")
-        trap.remove()
-        folding.finish()
-    assert folding.seen.waiting["store"] >= 3
-
-
-@pytest.mark.parametrize("at_commit", [False, True])
-@pytest.mark.parametrize(
-    "sqlstate",
-    ["40001", "40P01", "53100", "53200", "55P03", "57014"],
-    ids=["serialization", "deadlock", "disk_full", "out_of_memory", "lock", "cancelled"],
-)
-def test_a_transaction_is_refused_for_what_passes(url: str, sqlstate: str, at_commit: bool) -> None:
-    """When it writes, or only when it commits: it is tried again, from the position."""
-    action = f"RAISE EXCEPTION USING ERRCODE = '{sqlstate}'"
-    with Folding(url) as folding:
-        trap = Trap.set(url, "sessionfold.session_state_a", action, every=50, at_commit=at_commit)
-        folding.wait_for(lambda: trap.sprung() >= 3, "refusals")
-        folding.check()
-        trap.remove()
-        folding.finish()
-    assert folding.seen.waiting["store"] >= 3
+def test_a_connection_that_was_lost_in_a_pipeline_is_made_anew(url: str) -> None:
+    """The driver does not call it closed, and from then on it refuses every statement."""
+    letters = [letter(offset) for offset in range(1_000)]
+    with closing(open_store(url)) as store:
+        bound(store)
+        advance = Advance(position=store.claim([0], "test")[0], next_offset=1_000)
+        for _ in range(10):
+            with pytest.raises(StoreBusyError):
+                store.commit([advance], [], Cutting(url, letters))
+            assert store.positions()[0].next_offset == 0
+        store.commit([advance], [], letters)
+        assert [*store.dead_letters()] == letters
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.soak)])
@@ -136,6 +120,20 @@ def test_a_commit_or_its_answer_is_lost(
         folding.finish()
     assert proxy.lost == {loss: times}
     assert folding.seen.waiting["store"] >= times
+
+
+def letter(offset: int) -> DeadLetter:
+    """Return a dead letter."""
+    return DeadLetter(
+        partition=0,
+        offset=offset,
+        timestamp=0,
+        key=b"key",
+        value=b"value",
+        headers=(),
+        reason="empty",
+        detail="",
+    )
 
 
 def terminated_in_transaction(url: str) -> bool:
