@@ -52,11 +52,9 @@ POSTGRES = Dialect(
     },
     least="least",
     greatest="greatest",
-    # Two steps, since an interval is multiplied as a double, which has 53 bits. What is before
-    # 4713 BC has no timestamp there; what a long can hold after that has.
-    time="CASE WHEN {micros} < -210866803200000000 THEN timestamptz '-infinity' "
-    "ELSE timestamptz 'epoch' + {micros} / 1000000 * interval '1 second' "
-    "+ {micros} % 1000000 * interval '1 microsecond' END",
+    # Two steps, since an interval is multiplied as a double, which has 53 bits.
+    time="timestamptz 'epoch' + {micros} / 1000000 * interval '1 second' "
+    "+ {micros} % 1000000 * interval '1 microsecond'",
 )
 """Text is compared by its bytes; times are ``timestamptz``."""
 

@@ -19,7 +19,13 @@ from psycopg.sql import SQL
 
 from sessionfold_schemas import session_id_problem
 
-from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
+from ..errors import (
+    FencedError,
+    NotFoundError,
+    StoreBusyError,
+    StoreUnusableError,
+    TopicChangedError,
+)
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import POSTGRES, merges
@@ -70,6 +76,7 @@ class PostgresStore:
             for generation in GENERATIONS
         }
         self._sql = self._by_generation[GENERATIONS[0]]
+        self._is_in_doubt = False
         self._staged_on: psycopg.Connection[tuple[Any, ...]] | None = None
         try:
             with self._database.translated("open"):
@@ -108,8 +115,10 @@ class PostgresStore:
             raise TopicChangedError(changed_message(bound, identity))
 
     def positions(self) -> dict[int, Position]:
-        """Return the position of every partition."""
-        return {row[0]: _position(row) for row in self._rows("read_positions")}
+        """Return the position of every partition, after what this process last wrote."""
+        rows = self._rows("read_settled_positions" if self._is_in_doubt else "read_positions")
+        self._is_in_doubt = False
+        return {row[0]: _position(row) for row in rows}
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:
         """Take partitions over."""
@@ -246,8 +255,13 @@ class PostgresStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        with self._database.translated("write"), self._database.transaction() as connection:
-            yield connection
+        try:
+            with self._database.translated("write"), self._database.transaction() as connection:
+                yield connection
+        except StoreBusyError:
+            # Its COMMIT may be on its way, and be done after other connections have read.
+            self._is_in_doubt = True
+            raise
 
     @contextmanager
     def _staged_transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:

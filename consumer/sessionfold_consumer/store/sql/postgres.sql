@@ -26,6 +26,12 @@ INSERT INTO sessionfold.positions_{generation} (
 SELECT partition, next_offset, owner_epoch, first_offset, attempts
 FROM sessionfold.positions_{generation} ORDER BY partition;
 
+-- name: read_settled_positions
+-- The same, after whatever transaction is still on its way: a COMMIT that was sent by a connection that
+-- was lost is done, or not, without it.
+SELECT partition, next_offset, owner_epoch, first_offset, attempts
+FROM sessionfold.positions_{generation} ORDER BY partition FOR SHARE;
+
 -- name: claim_position
 -- Take a partition over; whoever holds an older epoch is fenced from here on.
 UPDATE sessionfold.positions_{generation} SET owner = %s, owner_epoch = owner_epoch + 1 WHERE partition = %s

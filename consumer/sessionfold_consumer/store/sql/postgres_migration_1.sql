@@ -6,12 +6,13 @@
 CREATE SCHEMA IF NOT EXISTS sessionfold;
 
 -- name: create_session_state
--- One row a session and partition. Pages keep room for the row's next version, and no index holds what
--- an event changes: so an update stays on its page (HOT) and touches no index.
+-- One row a session and partition. Sessions that are live at the same time lie on the same pages, and a
+-- batch changes most of them: half a page is kept for their next versions. No index holds what an event
+-- changes. So an update stays on its page (HOT) and touches no index.
 CREATE TABLE sessionfold.session_state_{generation} (
     {state_columns},
     PRIMARY KEY (session_id, partition)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50);
 
 -- name: create_positions
 -- How far each partition is folded, of which log, and from where on. Changes in the transaction that
