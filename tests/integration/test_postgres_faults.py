@@ -105,11 +105,14 @@ def test_the_server_is_restarted_in_immediate_mode(
 
 
 @pytest.mark.parametrize("times", [10, pytest.param(300, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("loss", ["answer", "commit"])
+@pytest.mark.parametrize("loss", ["answer", "commit", "late"])
 def test_a_commit_or_its_answer_is_lost(
     url: str, proxy: PostgresProxy, loss: Loss, times: int
 ) -> None:
-    """What became of it is read back: nothing is missing, and nothing is counted twice."""
+    """What became of it is read back: nothing is missing, and nothing is counted twice.
+
+    Nor does the service take what it did itself for another's doing, and fence itself.
+    """
     chance = random.Random(times)
     with Folding(proxy.url, url) as folding:
         for lost in range(1, times + 1):
@@ -120,6 +123,7 @@ def test_a_commit_or_its_answer_is_lost(
         folding.finish()
     assert proxy.lost == {loss: times}
     assert folding.seen.waiting["store"] >= times
+    assert folding.seen.fences == 0
 
 
 def letter(offset: int) -> DeadLetter:

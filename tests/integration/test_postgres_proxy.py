@@ -83,6 +83,20 @@ def test_a_lost_commit_is_not_done(proxy: PostgresProxy, database: str) -> None:
     assert (proxy.commits, proxy.lost) == (2, {"commit": 1})
 
 
+def test_a_late_commit_is_done_after_its_client_was_cut_off(
+    proxy: PostgresProxy, database: str
+) -> None:
+    """Who asks at once finds nothing; who waits for the row's lock finds it."""
+    insert(proxy, "0")
+    proxy.lose("late")
+    with pytest.raises(OperationalError):
+        query(proxy.url, "UPDATE kept SET value = '1'")
+    assert kept(database) == ["0"]
+    query(database, "UPDATE kept SET value = value || ' and more'")
+    assert kept(database) == ["1 and more"]
+    assert proxy.lost == {"late": 1}
+
+
 def test_the_lost_answer_of_a_failed_transaction_does_not_count(proxy: PostgresProxy) -> None:
     """Nothing was done that could be unknown; the client is cut off all the same."""
     proxy.lose("answer")

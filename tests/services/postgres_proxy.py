@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that loses a COMMIT, or the answer to it.
+"""A proxy in front of PostgreSQL that loses a COMMIT, or the answer to it, or holds it up.
 
 Its protocol: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -6,19 +6,24 @@ Its protocol: https://www.postgresql.org/docs/current/protocol-message-formats.h
 from __future__ import annotations
 
 import re
+import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from .proxy import Filter, Proxy
+from .proxy import Filter, Proxy, reset
 
-Loss = Literal["answer", "commit"]
-"""``answer``: the server commits and the client never hears of it; ``commit``: neither happens.
+Loss = Literal["answer", "commit", "late"]
+"""``answer``: the server commits and the client never hears of it; ``commit``: neither happens;
+``late``: the server gets it only some time after the client was cut off, and commits then.
 
-Either way the client sees its connection reset while it waits for the answer.
+In each case the client sees its connection reset while it waits for the answer.
 """
+
+LATE_SECONDS = 0.3
 
 _IS_COMMIT = re.compile(rb"(?:^|;)\s*COMMIT\b", re.IGNORECASE)
 _PROTOCOL_3 = 3
@@ -59,9 +64,9 @@ class PostgresProxy(Proxy):
         with self._counting:
             self._losses[self.commits + nth] = what
 
-    def filters(self) -> tuple[Filter, Filter]:
+    def filters(self, client: socket.socket) -> tuple[Filter, Filter]:
         """Return the filters of a new connection."""
-        wire = _Wire(self)
+        wire = _Wire(self, client)
         return wire.from_client, wire.from_server
 
     def next_loss(self) -> Loss | None:
@@ -74,8 +79,9 @@ class PostgresProxy(Proxy):
 class _Wire:
     """One connection. Each direction is one thread's; they meet in ``_swallows``, set once."""
 
-    def __init__(self, proxy: PostgresProxy) -> None:
+    def __init__(self, proxy: PostgresProxy, client: socket.socket) -> None:
         self._proxy = proxy
+        self._client = client
         self._sent = b""
         self._answer = b""
         self._is_started = self._swallows = False
@@ -90,6 +96,10 @@ class _Wire:
             if loss == "commit":
                 self._proxy.lost["commit"] += 1
                 raise ConnectionResetError
+            if loss == "late":
+                reset(self._client)
+                time.sleep(LATE_SECONDS)
+                self._proxy.lost["late"] += 1
             self._swallows |= loss == "answer"
             passed += message
         return bytes(passed)

@@ -63,14 +63,14 @@ class Proxy:
             self._is_cut = True
             cut, self._sockets = self._sockets, set()
         for each in cut:
-            _reset(each)
+            reset(each)
 
     def heal(self) -> None:
         """Let connections through again."""
         with self._lock:
             self._is_cut = False
 
-    def filters(self) -> tuple[Filter, Filter]:
+    def filters(self, client: socket.socket) -> tuple[Filter, Filter]:
         """Return, for a new connection, the filters of what its client and what its server says."""
         return bytes, bytes
 
@@ -92,7 +92,7 @@ class Proxy:
         try:
             server = socket.create_connection((host, int(port or "0")))
         except OSError:
-            _reset(client)
+            reset(client)
             client.close()
             return
         with self._lock:
@@ -100,9 +100,9 @@ class Proxy:
             if passes:
                 self._sockets |= {client, server}
         if not passes:
-            _reset(client)
-            _reset(server)
-        from_client, from_server = self.filters()
+            reset(client)
+            reset(server)
+        from_client, from_server = self.filters(client)
         self._spawn(self._pass_on, client, server, from_client)
         self._spawn(self._pass_on, server, client, from_server)
 
@@ -111,8 +111,8 @@ class Proxy:
             while data := source.recv(_CHUNK_BYTES):
                 drain.sendall(passed(data))
         except OSError:
-            _reset(source)
-            _reset(drain)
+            reset(source)
+            reset(drain)
         for each in (source, drain):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -121,7 +121,7 @@ class Proxy:
             self._sockets.discard(source)
 
 
-def _reset(connection: socket.socket) -> None:
+def reset(connection: socket.socket) -> None:
     """End a connection at once; who reads from it sees that, and closes it."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
