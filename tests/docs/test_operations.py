@@ -16,9 +16,10 @@ from sessionfold import _config
 from sessionfold_consumer import errors
 from sessionfold_consumer.cli._chosen_letters import REASONS
 from sessionfold_consumer.source import kafka
-from sessionfold_consumer.store import open_store, sqlite_file
+from sessionfold_consumer.store import migrate_store, open_store, sqlite_file
 from sessionfold_consumer.topic import wanted_settings
 from tests.docs import commands, markdown
+from tests.services.postgres_databases import database_name, query
 
 _PAGE = markdown.ROOT / "docs" / "operations.md"
 _TABLES = markdown.tables(_PAGE)
@@ -79,12 +80,29 @@ def test_the_bounds_of_memory_are_the_codes() -> None:
     assert [int(size) * 1024 for size in stated] == list(kibibytes)
 
 
-@pytest.mark.parametrize("block", markdown.blocks(_PAGE, "sql"), ids=lambda block: block.place)
+_QUERIES = markdown.blocks(_PAGE, "sql")
+_ON_SQLITE = [block for block in _QUERIES if "sessionfold" not in block.text]
+_ON_POSTGRES = [block for block in _QUERIES if "sessionfold" in block.text]
+
+
+@pytest.mark.parametrize("block", _ON_SQLITE, ids=lambda block: block.place)
 def test_the_queries_run(block: markdown.Block, tmp_path: Path) -> None:
     """On a store of this release, by another program than ours."""
     open_store(f"sqlite:///{tmp_path / 'sessions.db'}").close()
     program = "import sqlite3, sys; sqlite3.connect('sessions.db').execute(sys.argv[1]).fetchall()"
     subprocess.run([sys.executable, "-c", program, block.text], cwd=tmp_path, check=True)
+
+
+def test_the_queries_run_on_postgres(database: str) -> None:
+    """In their order, on a hardened database; and the role that is made there runs a service."""
+    name = database_name(database)
+    query(database, f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+    migrate_store(database)
+    for block in _ON_POSTGRES:
+        query(database, block.text.replace("DATABASE sessions", f"DATABASE {name}"))
+    with closing(open_store(database.replace("postgres@", "sessionfold_service@"))) as store:
+        store.commit([], [], [])
+    query(database, "DROP OWNED BY sessionfold_service; DROP ROLE sessionfold_service")
 
 
 def test_a_copy_made_as_documented_is_a_store(tmp_path: Path) -> None:
