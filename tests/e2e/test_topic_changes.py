@@ -10,20 +10,15 @@ import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
-
 from benchmarks.workload import Workload
 from sessionfold_consumer.config import Settings
 from tests.e2e.conftest import CommandLine
 from tests.e2e.members import Oracle
 from tests.services.kafka import Broker
 from tests.services.topics import (
-    TIMEOUT_SECONDS,
     add_partitions,
     append,
-    client_settings,
+    configure_topic,
     create_topic,
     delete_records,
     delete_topic,
@@ -49,10 +44,7 @@ def _repartition(broker: Broker, topic: str) -> None:
 
 
 def _compact(broker: Broker, topic: str) -> None:
-    entry = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient(client_settings(broker))
-    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
+    configure_topic(broker, topic, "cleanup.policy", "compact")
 
 
 @pytest.mark.parametrize(

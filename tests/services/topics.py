@@ -16,6 +16,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from .kafka import Broker
@@ -69,6 +71,14 @@ def add_partitions(broker: Broker, name: str, total: int) -> None:
     admin = AdminClient(client_settings(broker))
     admin.create_partitions([NewPartitions(name, total)])[name].result(TIMEOUT_SECONDS)
     _wait_for_leaders(admin, name, total)
+
+
+def configure_topic(broker: Broker, name: str, setting: str, value: str) -> None:
+    """Change one setting of a topic."""
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    admin = AdminClient(client_settings(broker))
+    admin.incremental_alter_configs([resource])[resource].result(TIMEOUT_SECONDS)
 
 
 def delete_topic(broker: Broker, name: str) -> None:
