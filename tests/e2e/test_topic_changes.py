@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from benchmarks.workload import Workload
 from sessionfold_consumer.config import Settings
 from tests.e2e.conftest import CommandLine
