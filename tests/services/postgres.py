@@ -20,12 +20,14 @@ from typing import Literal, Self
 
 import psycopg
 from psycopg import OperationalError
+from psycopg.errors import InsufficientPrivilege
 
 from .kafka_configuration import free_ports
-from .postgres_databases import Postgres, Trap, connect, database_name, query
+from .postgres_databases import Postgres, Trap, connect, database_name, query, with_user
 from .postgres_installation import PostgresError, identity, postgres_available, prepare
 
 __all__ = [
+    "InsufficientPrivilege",
     "OperationalError",
     "Postgres",
     "PostgresError",
@@ -35,6 +37,7 @@ __all__ = [
     "database_name",
     "postgres_available",
     "query",
+    "with_user",
 ]
 
 START_TIMEOUT_SECONDS = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any, LiteralString, Self
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -37,7 +37,7 @@ class Postgres:
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
 
-    def administer(self, statement: sql.Composed | LiteralString) -> None:
+    def administer(self, statement: sql.Composed | str) -> None:
         """Run a statement that cannot be part of a transaction."""
         with psycopg.connect(self._address, autocommit=True) as connection:
             connection.execute(statement)
@@ -48,14 +48,14 @@ def connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(url)
 
 
-def query(url: str, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
-    """Run one statement in a connection and transaction of its own; return its rows, if any.
+def query(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Run a statement in a connection and transaction of its own; return its rows, if any.
 
     Raises:
         psycopg.Error: when the server refuses it or cannot be reached.
     """
     with connect(url) as connection:
-        cursor = connection.execute(statement, parameters)
+        cursor = connection.execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -109,6 +109,12 @@ def _function(action: str, every: int) -> str:
         f"BEGIN IF nextval('public.trap_calls') % {every} = 0 THEN {action}; END IF; "
         "RETURN NEW; END $$"
     )
+
+
+def with_user(url: str, user: str) -> str:
+    """Return the same URL, but for another user."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{user}@{parts.hostname}:{parts.port}"))
 
 
 def database_name(url: str) -> str:
