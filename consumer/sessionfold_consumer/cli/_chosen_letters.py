@@ -11,7 +11,7 @@ import click
 from sessionfold_schemas import Reason
 
 from ..errors import NotFoundError
-from ..store import FATAL_REASON, DeadLetter, LetterStatus
+from ..store import FATAL_REASON, DeadLetter, LetterStatus, store_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +90,7 @@ class Choice:
             found = statuses.get(place)
             if found != "open":
                 kind = "dead letter" if found is None else "open dead letter"
-                raise NotFoundError(kind, f"{place[0]}:{place[1]}", store)
+                raise NotFoundError(kind, f"{place[0]}:{place[1]}", store_name(store))
 
 
 def choice(places: Iterable[Place], *, every: bool, reason: str | None) -> Choice:

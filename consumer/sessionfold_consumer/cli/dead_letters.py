@@ -12,7 +12,14 @@ from itertools import islice
 import click
 
 from ..errors import NotFoundError, StillRefusedError
-from ..store import FATAL_REASON, DeadLetter, SessionStore, letter_fields, open_store
+from ..store import (
+    FATAL_REASON,
+    DeadLetter,
+    SessionStore,
+    letter_fields,
+    open_store,
+    store_name,
+)
 from . import _chosen_letters, _options
 from ._chosen_letters import Choice, Place, PlaceType, choice, choosing, filtered, place_of
 from ._output import iso, output_file, print_json, print_json_array, printable
@@ -65,7 +72,7 @@ def show(place: Place, as_json: bool, store: str) -> None:
     with closing(open_store(store, read_only=True)) as opened:
         letter = next((each for each in opened.dead_letters() if place_of(each) == place), None)
     if letter is None:
-        raise NotFoundError("dead letter", f"{place[0]}:{place[1]}", store)
+        raise NotFoundError("dead letter", f"{place[0]}:{place[1]}", store_name(store))
     if as_json:
         print_json(letter_fields(letter))
         return

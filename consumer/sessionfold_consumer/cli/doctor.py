@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import click
 
 from ..broker import Broker
 from ..config import Settings, load
 from ..errors import ConsumerError, StoreUnusableError, TopicChangedError
-from ..store import open_store, sqlite_path
+from ..store import StoreInfo, is_postgres, open_store, sqlite_path, store_name
 from ..topic import TopicDescription, deviations
 from . import _options
 
-_PACKAGES = ("confluent-kafka", "fastavro", "pydantic", "click", "numpy", "rich")
+_PACKAGES = ("confluent-kafka", "fastavro", "pydantic", "click", "numpy", "rich", "psycopg")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,15 +51,16 @@ def command(kafka_options: tuple[str, ...], **options: object) -> None:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one after the other; what is missing hides what needs it."""
     yield _versions()
-    yield from _guarded(lambda: _store(settings))
+    store: list[StoreInfo] = []
+    yield from _guarded(lambda: _store(settings, store))
     broker: list[Broker] = []
     yield from _guarded(lambda: _broker(settings, broker))
     if not broker:
         return
     topic: list[TopicDescription] = []
     yield from _guarded(lambda: _topic(settings, broker[0], topic))
-    if topic:
-        yield from _guarded(lambda: _belongs(settings, topic[0]))
+    if topic and store:
+        yield from _guarded(lambda: _belongs(store[0], topic[0]))
 
 
 def _guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -77,11 +79,27 @@ def _version(package: str) -> str:
     try:
         return f"{package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
-        return f"{package} not installed (pip install 'sessionfold[consumer]')"
+        extra = "postgres" if package == "psycopg" else "consumer"
+        return f"{package} not installed (pip install 'sessionfold[{extra}]')"
 
 
-def _store(settings: Settings) -> Iterator[Finding]:
-    path = sqlite_path(settings.store)
+def _store(settings: Settings, found: list[StoreInfo]) -> Iterator[Finding]:
+    name = store_name(settings.store)
+    if not is_postgres(settings.store) and not _is_writable_file(sqlite_path(settings.store)):
+        yield Finding(text=f"the store {name} does not exist yet and can be made")
+        return
+    with closing(open_store(settings.store, read_only=True)) as store:
+        found.append(store.info())
+    version = found[0].contract_version
+    yield Finding(text=f"the store {name} can be used (contract version {version})")
+
+
+def _is_writable_file(path: Path) -> bool:
+    """Return whether a store's file is there; whether or not, it has to be one that can be written.
+
+    Raises:
+        StoreUnusableError: when it cannot.
+    """
     folder = path.absolute().parent
     if not path.exists():
         if not (folder.is_dir() and os.access(folder, os.W_OK)):
@@ -89,14 +107,11 @@ def _store(settings: Settings) -> Iterator[Finding]:
                 f"no store can be made at {path}: {folder} is no folder that can be written; make "
                 "it, or name another file with --store"
             )
-        yield Finding(text=f"the store {path} does not exist yet and can be made")
-        return
+        return False
     for place in (path, folder):
         if not os.access(place, os.W_OK):
             raise StoreUnusableError(f"{place} cannot be written; change its rights or its owner")
-    with closing(open_store(settings.store, read_only=True)) as store:
-        info = store.info()
-    yield Finding(text=f"the store {path} can be used (contract version {info.contract_version})")
+    return True
 
 
 def _broker(settings: Settings, found: list[Broker]) -> Iterator[Finding]:
@@ -115,11 +130,8 @@ def _topic(settings: Settings, broker: Broker, found: list[TopicDescription]) ->
         yield Finding(text=text, exit_code=8 if each.destroys_events else 0, is_note=True)
 
 
-def _belongs(settings: Settings, topic: TopicDescription) -> Iterator[Finding]:
-    if not sqlite_path(settings.store).exists():
-        return
-    with closing(open_store(settings.store, read_only=True)) as store:
-        bound = store.info().identity
+def _belongs(store: StoreInfo, topic: TopicDescription) -> Iterator[Finding]:
+    bound = store.identity
     if bound is None:
         yield Finding(text="the store is empty; the first run ties it to this topic")
     elif (bound.topic_id, bound.partition_count) != (topic.topic_id, topic.partition_count):

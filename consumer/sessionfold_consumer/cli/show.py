@@ -11,7 +11,7 @@ from sessionfold_schemas import current
 
 from ..errors import NotFoundError
 from ..state import State
-from ..store import open_store
+from ..store import open_store, store_name
 from . import _options
 from ._output import dead_letters_of, human, json_state, print_json, printable
 
@@ -26,7 +26,7 @@ def command(session_id: str, as_json: bool, store: str) -> None:
         states = opened.get(session_id)
         counts = opened.set_aside()
     if not states:
-        raise NotFoundError("session", printable(session_id), store)
+        raise NotFoundError("session", printable(session_id), store_name(store))
     newest = max(states, key=lambda state: int(state["last_occurred_at"]))
     if len(states) > 1:
         partitions = ", ".join(str(state["partition"]) for state in states)

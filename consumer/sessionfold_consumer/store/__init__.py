@@ -48,6 +48,7 @@ __all__ = [
     "migrate_store",
     "open_store",
     "sqlite_path",
+    "store_name",
     "store_versions",
 ]
 
@@ -100,6 +101,19 @@ def store_versions(url: str) -> Versions:
     from .sqlite_file import file_versions
 
     return file_versions(sqlite_path(url))
+
+
+def store_name(url: str) -> str:
+    """Return what a store is called in messages: a file, or a URL without user and password.
+
+    Raises:
+        ConfigurationError: when the URL names no kind of store that there is.
+    """
+    if is_postgres(url):
+        from .postgres_database import display_name
+
+        return display_name(url)
+    return str(sqlite_path(url))
 
 
 def is_postgres(url: str) -> bool:

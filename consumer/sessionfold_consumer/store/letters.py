@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..records import Headers
 from .protocol import DeadLetter
 
 
 def letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     """Return what is written of a dead letter; its headers are JSON with values in hex."""
-    headers = [[name, None if value is None else value.hex()] for name, value in letter.headers]
     return (
         letter.partition,
         letter.offset,
         letter.timestamp,
         letter.key,
         letter.value,
-        json.dumps(headers),
+        _headers_text(letter.headers) if letter.headers else "[]",
         letter.reason,
         letter.detail,
         letter.status,
         letter.session_id,
     )
+
+
+def _headers_text(headers: Headers) -> str:
+    return json.dumps([[name, None if value is None else value.hex()] for name, value in headers])
 
 
 def letter_of(row: tuple[Any, ...]) -> DeadLetter:
