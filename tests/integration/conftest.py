@@ -6,6 +6,7 @@ import pytest
 
 from sessionfold_consumer import patience
 from sessionfold_consumer.store import migrate_store
+from tests.services.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -20,3 +21,11 @@ def url(database: str) -> str:
     """The URL of an empty store on the PostgreSQL of all tests."""
     migrate_store(database)
     return database
+
+
+@pytest.fixture
+def own_url(own_postgres: PostgresServer) -> str:
+    """An empty store on a server of the test's own."""
+    made = own_postgres.create_database()
+    migrate_store(made)
+    return made

@@ -1,4 +1,4 @@
-"""A service on PostgreSQL that is cut off, stopped and refused: it goes on by itself and is right.
+"""A service that is cut off from PostgreSQL at any moment: it goes on by itself and is right.
 
 Each test counts that its fault really happened.
 """
@@ -13,9 +13,9 @@ from contextlib import closing
 import pytest
 
 from sessionfold_consumer.errors import StoreBusyError
-from sessionfold_consumer.store import Advance, DeadLetter, migrate_store, open_store
+from sessionfold_consumer.store import Advance, DeadLetter, open_store
 from tests.integration.folding import Folding
-from tests.services.postgres import PostgresServer, query
+from tests.services.postgres import query
 from tests.services.postgres_proxy import Loss, PostgresProxy
 from tests.unit.consumer.services import bound
 
@@ -26,14 +26,6 @@ _IN_TRANSACTION = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
         AND application_name = 'sessionfold'
 """
-
-
-@pytest.fixture
-def own_url(own_postgres: PostgresServer) -> str:
-    """An empty store on a server of the test's own."""
-    made = own_postgres.create_database()
-    migrate_store(made)
-    return made
 
 
 @pytest.fixture
@@ -85,25 +77,6 @@ def test_a_connection_that_was_lost_in_a_pipeline_is_made_anew(url: str) -> None
         assert [*store.dead_letters()] == letters
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.soak)])
-def test_the_server_is_restarted_in_immediate_mode(
-    own_postgres: PostgresServer, own_url: str, times: int
-) -> None:
-    """It recovers from its own log each time; what was committed is there."""
-    chance = random.Random(times)
-    with Folding(own_url) as folding:
-        for _ in range(times):
-            time.sleep(chance.uniform(0, 0.3))
-            own_postgres.stop("immediate")
-            folding.wait_for(lambda: folding.is_waiting, "that it waits")
-            own_postgres.restart()
-            folding.wait_for_progress()
-            folding.check()
-        folding.finish()
-    assert own_postgres.log.read_text().count("was not properly shut down") == times
-    assert folding.seen.waiting["store"] >= times
-
-
 @pytest.mark.parametrize("times", [10, pytest.param(300, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("loss", ["answer", "commit", "late"])
 def test_a_commit_or_its_answer_is_lost(
@@ -124,6 +97,19 @@ def test_a_commit_or_its_answer_is_lost(
     assert proxy.lost == {loss: times}
     assert folding.seen.waiting["store"] >= times
     assert folding.seen.fences == 0
+
+
+@pytest.mark.parametrize("loss", ["answer", "commit", "late"])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_one_of_its_first_transactions_is_lost(
+    url: str, proxy: PostgresProxy, nth: int, loss: Loss
+) -> None:
+    """It takes its partitions over, counts its attempt, commits: each of them may be unknown."""
+    with Folding(proxy.url, url, on_opened=lambda: proxy.lose(loss, nth)) as folding:
+        folding.wait_for(lambda: proxy.lost[loss] == 1, "a loss")
+        folding.finish()
+    assert folding.seen.fences == 0
+    assert folding.seen.waiting["store"] >= 1
 
 
 def letter(offset: int) -> DeadLetter:

@@ -6,6 +6,7 @@ By hand: ``python -m tests.services.postgres`` runs one until Ctrl+C.
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import shutil
 import signal
@@ -120,6 +121,16 @@ class PostgresServer(Postgres):
         if self._process is None:
             raise PostgresError("the server is not running; call restart()")
         return self._process.pid
+
+    @property
+    def folder(self) -> Path:
+        """Its folder, which ``user`` can reach and write to; gone after :meth:`close`."""
+        return self._folder
+
+    @property
+    def user(self) -> str:
+        """Whom it runs as."""
+        return identity().get("user") or getpass.getuser()
 
     @property
     def log(self) -> Path:
