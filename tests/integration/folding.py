@@ -123,6 +123,10 @@ class Folding:
         before = self.seen.commits
         self.wait_for(lambda: self.seen.commits > before + 1, "progress")
 
+    def wait_for_fence(self, times: int) -> None:
+        """Wait until it was fenced so often."""
+        self.wait_for(lambda: self.seen.fences == times, "a fence")
+
     def check(self) -> Report:
         """Expect the store to be right at this moment, whatever was done to it."""
         with closing(open_store(self._direct, read_only=True)) as store:

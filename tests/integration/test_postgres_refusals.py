@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from sessionfold_consumer.store import postgres_database
+from sessionfold_consumer.store import open_store, postgres_database
 from tests.integration.folding import Folding
 from tests.services.postgres import (
     InsufficientPrivilege,
@@ -21,6 +22,7 @@ from tests.services.postgres import (
     query,
     with_user,
 )
+from tests.unit.consumer.services import PARTITIONS
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("hurried")]
 
@@ -89,6 +91,17 @@ def test_it_is_the_victim_of_a_deadlock(postgres: Postgres, url: str) -> None:
         folding.finish()
     found = "SELECT deadlocks FROM pg_stat_database WHERE datname = %s"
     folding.wait_for(lambda: query(url, found, database)[0][0] >= 3, "counted deadlocks")
+
+
+def test_another_process_takes_its_partitions_in_mid_batch(url: str) -> None:
+    """A commit that is under way is done or refused, never half of it; then they change hands."""
+    with Folding(url) as folding, closing(open_store(url)) as other:
+        for times in range(1, 4):
+            folding.wait_for_progress()
+            other.claim(range(PARTITIONS), "another")
+            folding.wait_for_fence(times)
+            folding.check()
+        folding.finish()
 
 
 def test_a_role_that_may_define_nothing_is_enough(postgres: Postgres, url: str, role: str) -> None:
