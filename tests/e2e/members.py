@@ -89,6 +89,10 @@ class Members:
         for name, process in self._running.items():
             assert process.poll() is None, self.words(name)
 
+    def pid(self, name: str) -> int:
+        """Return the process ID of the one of this name that runs."""
+        return self._running[name].pid
+
     def words(self, name: str) -> str:
         """Return what the processes of this name have logged."""
         return self._log(name).read_text()

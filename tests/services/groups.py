@@ -34,6 +34,16 @@ def join_group(broker: Broker, topic: str, *, protocol: str) -> list[int]:
         consumer.close()
 
 
+def group_members(broker: Broker, group_id: str) -> dict[str, list[int]]:
+    """Return the partitions of each member of a group, by the ID that the broker gave it."""
+    admin = AdminClient(client_settings(broker))
+    found = admin.describe_consumer_groups([group_id])[group_id].result(TIMEOUT_SECONDS)
+    return {
+        each.member_id: sorted(place.partition for place in each.assignment.topic_partitions)
+        for each in found.members
+    }
+
+
 def committed_offsets(broker: Broker, group_id: str, topic: str) -> dict[int, int]:
     """Return the offsets that Kafka keeps for a group, by partition; none where it has none."""
     admin = AdminClient(client_settings(broker))
