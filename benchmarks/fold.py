@@ -1,26 +1,30 @@
 """The consumer beside a bare ``consume()`` loop over the same topic, in one run.
 
 ``python -m benchmarks.fold`` starts a real broker, fills a topic, then reads it in turns: by a loop
-that only consumes, and by ``sessionfold run --until-caught-up`` into a fresh SQLite file. Each is a
-process of its own; its peak memory and processor time are the operating system's.
+that only consumes, and by ``sessionfold run --until-caught-up`` into a fresh SQLite file and into a
+fresh database of a PostgreSQL server on the same machine. Each is a process of its own; its peak
+memory and processor time are the operating system's, the server's own are not in them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.books import run
 from benchmarks.workload import Workload, fill
+from sessionfold_consumer.store import migrate_store, open_store
 from tests.services.kafka import KafkaBroker, kafka_available
+from tests.services.postgres import PostgresServer, postgres_available
+from tests.services.postgres_databases import database_name
 from tests.services.topics import create_topic, unique_topic_name
 
 _MEBI = 1024 * 1024
@@ -46,12 +50,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    missing = kafka_available()
+    missing = kafka_available() or postgres_available()
     if missing is not None:
         print(missing, file=sys.stderr)
         return 1
     workload = Workload(events=given.events, sessions=given.sessions)
-    with KafkaBroker.start(heap_megabytes=1024) as broker:
+    with (
+        KafkaBroker.start(heap_megabytes=1024) as broker,
+        PostgresServer.start(durable=True) as postgres,
+    ):
         topic = unique_topic_name("bench")
         create_topic(broker, topic, given.partitions)
         size = fill(broker.bootstrap_servers, topic, workload)
@@ -59,25 +66,31 @@ def main() -> int:
             f"{given.events:,} events of {given.sessions:,} sessions, "
             f"{size / given.events:.0f} bytes each, {given.partitions} partitions"
         )
-        rounds = [_round(broker.bootstrap_servers, topic, workload) for _ in range(given.rounds)]
+        rounds = [
+            _round(broker.bootstrap_servers, topic, workload, postgres) for _ in range(given.rounds)
+        ]
     figures = _report(rounds)
     if given.json is not None:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
 
 
-def _round(servers: str, topic: str, workload: Workload) -> dict[str, Measured]:
+def _round(
+    servers: str, topic: str, workload: Workload, postgres: PostgresServer
+) -> dict[str, Measured]:
     bare = [sys.executable, "-m", "benchmarks.bare_consume", servers, topic, str(workload.events)]
+    measured = {"bare consume()": _measure(bare, workload.events)}
     with tempfile.TemporaryDirectory(prefix="sessionfold-bench-") as folder:
-        database = Path(folder, "sessions.db")
-        fold = [
-            sys.executable, "-m", "benchmarks.timed_run", servers, topic, f"sqlite:///{database}",
-        ]  # fmt: skip
-        measured = {
-            "bare consume()": _measure(bare, workload.events),
-            "sessionfold run": _measure(fold, workload.events),
+        stores = {
+            "run, SQLite": f"sqlite:///{Path(folder, 'sessions.db')}",
+            "run, PostgreSQL": postgres.create_database(),
         }
-        _check(database, workload)
+        for name, store in stores.items():
+            migrate_store(store)
+            fold = [sys.executable, "-m", "benchmarks.timed_run", servers, topic, store]
+            measured[name] = _measure(fold, workload.events)
+            _check(store, workload)
+    postgres.drop_database(database_name(stores["run, PostgreSQL"]))
     return measured
 
 
@@ -91,12 +104,11 @@ def _measure(command: Sequence[str], records: int) -> Measured:
     )
 
 
-def _check(database: Path, workload: Workload) -> None:
+def _check(url: str, workload: Workload) -> None:
     """A fast wrong answer is worth nothing."""
-    query = "SELECT count(*), sum(event_count) FROM session_state_a"
-    connection = sqlite3.connect(database)
-    found = connection.execute(query).fetchone()
-    connection.close()
+    with closing(open_store(url, read_only=True)) as store:
+        counts = [state["event_count"] for state in store.states()]
+    found = len(counts), sum(counts)
     if found != (workload.sessions, workload.events):
         raise RuntimeError(f"the store has (sessions, events) {found}, not the workload's")
 
