@@ -11,6 +11,7 @@ shortest varints, a union index of one byte, nothing after the last field.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,21 @@ varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
+
+
+class Fault(IntEnum):
+    """What ends the decoding of a record's body, whatever would follow: the first such fault.
+
+    ``UNTOLD`` is all else: what another decoder may pass over, to fail at a later field, or not.
+    """
+
+    UNTOLD = 0
+    CUT = 1
+    """The record ends within a field."""
+    NO_BRANCH = 2
+    """A union has no type of this index."""
+    NO_TEXT = 3
+    """A text is not UTF-8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +107,7 @@ class Walk:
         self.cursor = self.start + HEADER_BYTES
         self.known = np.zeros(len(values), bool)
         self.valid = (lengths >= HEADER_BYTES) & (lengths <= MAX_RECORD_BYTES)
+        self.faults = np.zeros(len(values), np.uint8)
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
@@ -101,17 +118,18 @@ class Walk:
         self.known |= same
         return np.flatnonzero(same)
 
-    def refuse(self, places: Places) -> None:
-        """Mark records as invalid and park their cursors."""
+    def refuse(self, places: Places, fault: Fault = Fault.UNTOLD) -> None:
+        """Mark records as invalid, those that still were valid with this fault; park cursors."""
+        self.faults[places[self.valid[places]]] = fault
         self.valid[places] = False
         self.cursor[places] = self.end[places]
 
-    def advance(self, places: Places, cursor: Places) -> None:
+    def advance(self, places: Places, cursor: Places, fault: Fault = Fault.CUT) -> None:
         """Move cursors on; a record whose cursor would pass its end is refused."""
         self.cursor[places] = cursor
         beyond = cursor > self.end[places]
         if beyond.any():
-            self.refuse(places[beyond])
+            self.refuse(places[beyond], fault)
 
     def varint(self, places: Places) -> NDArray[np.int64]:
         """Read one zigzag varint at each cursor and move on.
@@ -122,7 +140,8 @@ class Walk:
         byte = self.data[cursor]
         raw = (byte & 0x7F).astype(np.uint64)
         cursor += 1
-        going = np.flatnonzero(byte >= 0x80)  # noqa: PLR2004 - the continuation bit
+        self.advance(places, cursor)
+        going = longer = np.flatnonzero(byte >= 0x80)  # noqa: PLR2004 - the continuation bit
         wrong: list[Places] = []
         shift = 7
         while len(going):
@@ -135,7 +154,8 @@ class Walk:
             wrong.append(going[byte == 0])
             going = going[byte >= 0x80]  # noqa: PLR2004
             shift += 7
-        self.advance(places, cursor)
+        # Decoders differ in what they raise when a record ends within a varint.
+        self.advance(places[longer], cursor[longer], Fault.UNTOLD)
         for some in wrong:
             if len(some):
                 self.refuse(places[some])
@@ -150,6 +170,9 @@ class Walk:
         self.advance(places, cursor + 1)
         wrong = (branch != 0) & (branch != 2)  # noqa: PLR2004 - zigzag of 1
         if wrong.any():
+            # Some decoders take -1 and -2 for the last and the last but one.
+            beyond = (branch > 3) & (branch < 0x80)  # noqa: PLR2004 - zigzag of -2, one byte
+            self.refuse(places[beyond], Fault.NO_BRANCH)
             self.refuse(places[wrong])
         given: Places = places[branch == 2]  # noqa: PLR2004
         return given
@@ -164,8 +187,10 @@ def _read_text(walk: Walk, places: Places) -> Column:
     start = walk.cursor[places]
     # A length near 2^63 would wrap around: no text is longer than its record's rest.
     rest = walk.end[places] - start
+    fits = length <= rest
     walk.advance(places, start + np.minimum(length, rest + 1))
-    return Column(places=places, values=start, ends=walk.cursor[places])
+    column = Column(places=places, values=start, ends=walk.cursor[places])
+    return column if fits.all() else column.only(fits)
 
 
 def _read_integer(walk: Walk, places: Places) -> Column:
@@ -232,22 +257,16 @@ def _check_texts(walk: Walk, column: Column) -> None:
     bounds[::2], bounds[1::2] = column.values[filled], column.ends[filled]
     least = np.minimum.reduceat(walk.signed, bounds)[::2]
     suspects = filled[least <= 0]
-    wrong = [
-        place
-        for place, start, end in zip(
-            column.places[suspects].tolist(),
-            column.values[suspects].tolist(),
-            column.ends[suspects].tolist(),
-            strict=True,
-        )
-        if not _is_text(walk.joined[start:end])
-    ]
-    if wrong:
-        walk.refuse(np.array(wrong))
+    starts, ends = column.values[suspects].tolist(), column.ends[suspects].tolist()
+    found = [text_fault(walk.joined[start:end]) for start, end in zip(starts, ends, strict=True)]
+    for fault in {each for each in found if each is not None}:
+        wrong = suspects[[each is fault for each in found]]
+        walk.refuse(column.places[wrong], fault)
 
 
-def _is_text(data: bytes) -> bool:
+def text_fault(data: bytes) -> Fault | None:
+    """Return what is wrong with a text, or None."""
     try:
-        return text_problem(data.decode()) is None
+        return None if text_problem(data.decode()) is None else Fault.UNTOLD
     except UnicodeDecodeError:
-        return False
+        return Fault.NO_TEXT

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sessionfold_schemas as contract
+from benchmarks.garbage import mutated
+from benchmarks.workload import Workload
 from sessionfold_consumer.decode import Events, _merged, decode
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.walk import Column, Walk, read_fields
@@ -87,6 +91,16 @@ def test_a_record_cut_in_two_is_two_bad_records() -> None:
         assert (first, second) == (by_reference(*records[0]), by_reference(*records[1]))
         assert isinstance(third, dict)
         assert not isinstance(first, dict)
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(2_000_000, marks=pytest.mark.soak)])
+def test_mutated_records_are_refused_for_the_references_reasons(count: int) -> None:
+    """Word for word, though the reference is only asked where the walk cannot tell."""
+    chance = random.Random(count)
+    good = Workload(events=count, sessions=count // 10).records()
+    records = ((key, mutated(chance, value)) for key, value in good)
+    while some := list(islice(records, 10_000)):
+        assert by_columns(some) == [by_reference(*record) for record in some]
 
 
 def test_values_are_plain_and_canonical() -> None:
