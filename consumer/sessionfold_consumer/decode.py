@@ -60,13 +60,12 @@ class Events:
 
 def decode(batch: RecordBatch) -> Events:
     """Decode and validate every record of a batch. Pure; never raises for what a record holds."""
-    values = _given(batch.values)
-    walk = Walk(values)
+    walk = _walk(batch.values)
     columns = _merged([read_fields(walk, contract) for contract in published()])
     walk.valid &= walk.known
-    _check_keys(walk, batch, values, columns)
+    _check_keys(walk, batch, columns)
     accepted = np.flatnonzero(walk.valid)
-    if len(accepted) < len(values):
+    if len(accepted) < len(batch):
         columns = {name: column.only(walk.valid[column.places]) for name, column in columns.items()}
     return Events(
         batch=batch,
@@ -77,9 +76,12 @@ def decode(batch: RecordBatch) -> Events:
     )
 
 
-def _given(parts: list[bytes | None]) -> list[bytes]:
-    """Return keys or values with no bytes in the place of null; nearly always there is none."""
-    return cast("list[bytes]", parts) if all(parts) else [part or b"" for part in parts]
+def _walk(values: list[bytes | None]) -> Walk:
+    """Begin a walk with no bytes in the place of null; nearly always there is none."""
+    try:
+        return Walk(cast("list[bytes]", values))
+    except TypeError:
+        return Walk([value or b"" for value in values])
 
 
 def _merged(parts: Iterable[dict[str, Column]]) -> dict[str, Column]:
@@ -101,19 +103,19 @@ def _concatenated(columns: list[Column]) -> Column:
     return whole.only(np.argsort(whole.places, kind="stable"))
 
 
-def _check_keys(
-    walk: Walk, batch: RecordBatch, values: list[bytes], columns: dict[str, Column]
-) -> None:
+def _check_keys(walk: Walk, batch: RecordBatch, columns: dict[str, Column]) -> None:
     """Refuse records whose key is not the session ID, or whose session ID is not allowed."""
     column = columns.get(current().key.name)
     if column is None:
         return
     assert column.ends is not None  # noqa: S101 - a string column
-    keys = _given(batch.keys)
+    keys = cast("list[bytes]", batch.keys)
+    if not all(keys):
+        keys = [key or b"" for key in keys]
     begins, sizes = np.zeros(len(keys), np.int64), np.full(len(keys), -1)
     begins[column.places] = column.values - walk.start[column.places]
     sizes[column.places] = column.ends - column.values
-    same = np.fromiter(map(bytes.startswith, values, keys, begins.tolist()), bool, len(keys))
+    same = np.fromiter(map(bytes.startswith, walk.values, keys, begins.tolist()), bool, len(keys))
     same &= sizes == np.fromiter(map(len, keys), np.int64, len(keys))
     bad_ids = {key for key in set(keys) if not _is_session_id(key)}
     if bad_ids:

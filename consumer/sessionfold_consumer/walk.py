@@ -49,7 +49,7 @@ class Fault(IntEnum):
 
     UNTOLD = 0
     CUT = 1
-    """The record ends within a field."""
+    """A field is longer than the rest of the record, or of a negative length."""
     NO_BRANCH = 2
     """A union has no type of this index."""
     NO_TEXT = 3
@@ -98,6 +98,7 @@ class Walk:
     """The state of one walk over a batch's bytes: cursors, ends and verdicts, one per record."""
 
     def __init__(self, values: list[bytes]) -> None:
+        self.values = values
         self.joined = b"".join((*values, _PADDING))
         self.data = np.frombuffer(self.joined, np.uint8)
         self.signed = self.data.view(np.int8)
@@ -182,7 +183,7 @@ def _read_text(walk: Walk, places: Places) -> Column:
     length = walk.varint(places)
     negative = length < 0
     if negative.any():
-        walk.refuse(places[negative])
+        walk.refuse(places[negative], Fault.CUT)
         length[negative] = 0
     start = walk.cursor[places]
     # A length near 2^63 would wrap around: no text is longer than its record's rest.
