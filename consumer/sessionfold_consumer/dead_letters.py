@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .decode import Refused, decode
 from .fold import fold
@@ -36,7 +36,7 @@ def retry(letters: Iterable[DeadLetter]) -> Retry:
         accepted=[each for place, each in enumerate(in_order) if place not in refused],
         rows=fold(events),
         refused=[
-            replace(in_order[place], reason=each.reason, detail=each.detail)
+            in_order[place]._replace(reason=each.reason, detail=each.detail)
             for place, each in refused.items()
         ],
     )

@@ -125,7 +125,7 @@ class MemoryStore:
             stored = self._dead_letters.get(place)
             if stored is None or stored.status != "open" or place in changed:
                 raise NotFoundError("open dead letter", f"{place[0]}:{place[1]}", "this store")
-            changed[place] = replace(stored, status=status)
+            changed[place] = stored._replace(status=status)
         self._states |= self._merged(rows)
         self._dead_letters |= changed
 

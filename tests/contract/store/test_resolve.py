@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -72,7 +71,7 @@ def test_a_resolved_letter_stays_listed(store: SessionStore) -> None:
     store.resolve([letters[2], letters[0]], "retried")
     statuses: list[LetterStatus] = ["retried", "dropped", "retried"]
     assert list(store.dead_letters()) == [
-        replace(each, status=status) for each, status in zip(letters, statuses, strict=True)
+        each._replace(status=status) for each, status in zip(letters, statuses, strict=True)
     ]
 
 

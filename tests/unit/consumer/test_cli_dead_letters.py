@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,9 @@ def valid(partition: int, offset: int, session_id: str, **fields: Any) -> DeadLe
 
 EARLY = valid(0, 1, "alpha", task="early", session_name="Support")
 LATE = valid(0, 7, "alpha", task="late")
-BROKEN = replace(valid(1, 4, "beta"), value=b"no event")
-FATAL = replace(valid(2, 9, "alpha"), reason=FATAL_REASON)
-EMPTY = replace(valid(2, 3, "x\u202e"), value=None, reason="empty_value")
+BROKEN = valid(1, 4, "beta")._replace(value=b"no event")
+FATAL = valid(2, 9, "alpha")._replace(reason=FATAL_REASON)
+EMPTY = valid(2, 3, "x\u202e")._replace(value=None, reason="empty_value")
 LETTERS = [EARLY, LATE, BROKEN, EMPTY, FATAL]
 
 
@@ -141,7 +140,7 @@ def test_drop_gives_up_and_keeps_the_record(cli: CommandLine, url: str) -> None:
     dropped = json.loads(
         cli("dead-letters", "list", "--status", "dropped", "--json", "--store", url).stdout
     )
-    assert dropped == [letter_fields(replace(EMPTY, status="dropped"))]
+    assert dropped == [letter_fields(EMPTY._replace(status="dropped"))]
     assert cli("dead-letters", "retry", "2:3", "--store", url).exit_code == 13
 
 
@@ -228,9 +227,9 @@ def test_a_session_with_a_dead_letter_is_marked(cli: CommandLine, url: str) -> N
 
 def test_portions_fit_into_memory() -> None:
     """Each is bounded in number and in bytes, however many letters there are; none is lost."""
-    small = [replace(EARLY, offset=offset) for offset in range(25_000)]
+    small = [EARLY._replace(offset=offset) for offset in range(25_000)]
     assert [len(each) for each in portions(small)] == [10_000, 10_000, 5_000]
-    large = [replace(EARLY, offset=offset, value=bytes(2**20)) for offset in range(40)]
+    large = [EARLY._replace(offset=offset, value=bytes(2**20)) for offset in range(40)]
     assert [len(each) for each in portions(large)] == [16, 16, 8]
     assert [each for portion in portions(large) for each in portion] == large
     assert list(portions([])) == []

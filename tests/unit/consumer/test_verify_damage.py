@@ -79,7 +79,7 @@ class Damaged:
 
     def letter(self, place: tuple[int, int], **changes: Any) -> None:  # noqa: ANN401
         """Change a dead letter."""
-        self.store._dead_letters[place] = replace(self.store._dead_letters[place], **changes)
+        self.store._dead_letters[place] = self.store._dead_letters[place]._replace(**changes)
 
     def position(self, partition: int, **changes: Any) -> None:  # noqa: ANN401
         """Change a position."""
@@ -249,7 +249,7 @@ def test_one_changed_byte_of_a_long_value_is_found(damaged: Damaged) -> None:
 @pytest.mark.parametrize("place", [(0, 99), (7, 0), (0, 5)])
 def test_a_dead_letter_of_no_record_is_named(damaged: Damaged, place: tuple[int, int]) -> None:
     """Behind the position, or in no partition."""
-    letter = replace(damaged.store._dead_letters[BAD], partition=place[0], offset=place[1])
+    letter = damaged.store._dead_letters[BAD]._replace(partition=place[0], offset=place[1])
     damaged.store._dead_letters[place] = letter
     [difference] = damaged.differences()
     assert (difference.partition, difference.offset, difference.field) == (*place, None)
@@ -306,8 +306,8 @@ def test_a_late_retry_with_other_bytes_is_found() -> None:
     [letter] = store.dead_letters()
     assert letter.reason == FATAL_REASON
     _, (key, value) = event(0, "a", 1, task="wrong")
-    resolve(store, replace(letter, key=key, value=value), "retried")
-    store._dead_letters[0, 0] = replace(store._dead_letters[0, 0], key=key, value=value)
+    resolve(store, letter._replace(key=key, value=value), "retried")
+    store._dead_letters[0, 0] = store._dead_letters[0, 0]._replace(key=key, value=value)
     report = verifier.check(store)
     assert [(d.kind, d.field) for d in report.differences] == [
         ("state", None),
