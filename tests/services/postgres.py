@@ -26,6 +26,7 @@ from psycopg.errors import InsufficientPrivilege
 from .kafka_configuration import free_ports
 from .postgres_databases import Postgres, Trap, connect, database_name, query, with_user
 from .postgres_installation import PostgresError, identity, postgres_available, prepare
+from .postgres_process import children, end_process, watch
 
 __all__ = [
     "InsufficientPrivilege",
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 START_TIMEOUT_SECONDS = 60.0
-STOP_TIMEOUT_SECONDS = 15.0
 
 StopMode = Literal["fast", "immediate"]
 
@@ -154,7 +154,7 @@ class PostgresServer(Postgres):
                 start_new_session=True,
                 **identity(),
             )
-        self._watchdog = _watch(self._process.pid, self._folder)
+        self._watchdog = watch(self._process.pid, self._folder)
         self._wait_until_ready()
 
     def stop(self, mode: StopMode = "fast") -> None:
@@ -165,15 +165,15 @@ class PostgresServer(Postgres):
                 that the next start recovers from the log as after a crash.
         """
         if self._process is not None:
-            _end_process(self._process, _SIGNALS[mode])
+            end_process(self._process, _SIGNALS[mode])
         self._forget_process()
 
     def kill(self) -> None:
         """End all processes of the server with SIGKILL and keep its data, as a crash would."""
         if self._process is not None:
-            children = _children(self._process.pid)
-            _end_process(self._process, signal.SIGKILL)
-            for child in children:
+            others = children(self._process.pid)
+            end_process(self._process, signal.SIGKILL)
+            for child in others:
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
         self._forget_process()
@@ -219,37 +219,6 @@ class PostgresServer(Postgres):
     def _tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
-
-
-def _watch(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a shell that ends the server and removes its data when this process is gone.
-
-    SIGQUIT lets the first process end the others; after a SIGKILL busy ones would go on.
-    """
-    script = (
-        'read -r _; kill -QUIT "$0"; n=0;'
-        'while kill -0 "$0" && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done;'
-        'kill -9 "$0"; rm -rf "$1"'
-    )
-    return subprocess.Popen(
-        ["/bin/sh", "-c", script, str(pid), str(folder)],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _end_process(process: subprocess.Popen[bytes], by: signal.Signals) -> None:
-    process.send_signal(by)
-    try:
-        process.wait(STOP_TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def main() -> int:
