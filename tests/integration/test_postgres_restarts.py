@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from sessionfold_consumer.store import migrate_store
+from sessionfold_consumer.store import migrate_store, postgres_answers
 from tests.conftest import require
 from tests.integration.folding import Folding
 from tests.services.disks import MountError, SmallDisk, small_disk
@@ -88,6 +88,26 @@ def test_its_backend_is_frozen_and_thaws(own_postgres: PostgresServer, own_url: 
         time.sleep(0.5)
         assert folding.seen.commits <= commits + 1
         os.kill(pid, signal.SIGCONT)
+        folding.wait_for_progress()
+        folding.finish()
+
+
+def test_its_backend_is_frozen_for_good(
+    own_postgres: PostgresServer,
+    own_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The service hangs up after a while, and is heard of again long before it thaws."""
+    monkeypatch.setattr(postgres_answers, "ANSWER_SECONDS", 1.0)
+    with Folding(own_url) as folding:
+        ((pid,),) = query(own_url, _BACKEND)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            folding.wait_for(lambda: "hanging up" in caplog.text, "the end of its patience")
+            folding.wait_for(lambda: folding.is_waiting, "that the service says so")
+        finally:
+            os.kill(pid, signal.SIGCONT)
         folding.wait_for_progress()
         folding.finish()
 

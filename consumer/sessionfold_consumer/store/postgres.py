@@ -256,7 +256,7 @@ class PostgresStore:
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         try:
-            with self._database.translated("write"), self._database.transaction() as connection:
+            with self._database.translated("write"), self._database.writing() as connection:
                 yield connection
         except StoreBusyError:
             # Its COMMIT may be on its way, and be done after other connections have read.

@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL
 
 from ..errors import ConfigurationError, StoreUnusableError
+from .postgres_answers import answered_in_time
 from .postgres_errors import translated
 
 _OLDEST = 140_000
@@ -70,7 +71,9 @@ class Database:
 
     def execute(self, statement: str, values: Values = ()) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run a statement of one of our files."""
-        return self.connection().execute(SQL(statement), values or None)
+        connection = self.connection()
+        with answered_in_time(connection.fileno(), self.name):
+            return connection.execute(SQL(statement), values or None)
 
     def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, of which this process holds only some at a time.
@@ -97,6 +100,15 @@ class Database:
         except BaseException:
             _take_back(connection)
             raise
+
+    @contextmanager
+    def writing(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Run the block in a transaction that has to be done in time."""
+        with (
+            answered_in_time(self.connection().fileno(), self.name),
+            self.transaction() as connection,
+        ):
+            yield connection
 
     def translated(self, action: str) -> AbstractContextManager[None]:
         """Raise psycopg's errors in the block as a store's; ``action`` is a verb of the message."""
