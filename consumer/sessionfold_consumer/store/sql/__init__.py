@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
@@ -15,8 +16,13 @@ def statements(file: str, **expansions: str) -> dict[str, str]:
         file: its name in this package.
         expansions: what stands in braces in the file, and what to put there.
     """
-    text = resources.files(__package__).joinpath(file).read_text("utf-8")
+    text = _text(file)
     for name, expansion in expansions.items():
         text = text.replace(f"{{{name}}}", expansion)
     _, *parts = _NAME.split(text)
     return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@cache
+def _text(file: str) -> str:
+    return resources.files(__package__).joinpath(file).read_text("utf-8")
