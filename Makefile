@@ -7,6 +7,8 @@
 PYTHON ?= python3
 VENV := .venv
 ARGS ?=
+# Test processes, each with servers of its own; a test waits more than it computes.
+JOBS ?= 3
 
 IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -17,12 +19,13 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'ARGS="..." is passed on: make test ARGS="-k fold". PYTHON=... chooses the interpreter of $(VENV).'
+	@echo 'JOBS=3 is how many processes run the tests; JOBS=0 runs them in one.'
 
 demo: $(INSTALLED) ## Five workers report into an embedded broker; watch their sessions, a minute.
 	@$(IN_VENV) examples/demo.py $(ARGS)
 
 test: $(INSTALLED) ## All tests, on a Kafka broker that they start and stop.
-	@$(IN_VENV) -m pytest $(ARGS)
+	@$(IN_VENV) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(INSTALLED) ## Lint, format, types, and what the wheel holds.
 	@$(IN_VENV) -m ruff check .

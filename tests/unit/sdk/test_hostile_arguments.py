@@ -14,10 +14,11 @@ import pytest
 import sessionfold as lai
 from sessionfold import _process
 from sessionfold.testing import Events
+from tests.ids import shown
 from tests.unit.sdk.hostile import OfNumpy, published_or_refused
 
 
-@pytest.mark.parametrize("mask", [3, "upper", ["upper"], object()], ids=repr)
+@pytest.mark.parametrize("mask", [3, "upper", ["upper"], object()], ids=shown)
 def test_what_is_no_masking_function_is_refused(mask: Any) -> None:  # noqa: ANN401
     """At once, and not by a placeholder in each of the session's texts."""
     with published_or_refused("masking_function") as published:

@@ -16,6 +16,7 @@ from hypothesis import example, given
 import sessionfold as lai
 from sessionfold import testing
 from sessionfold.testing import Events
+from tests.ids import shown
 from tests.unit.sdk.hostile import (
     Hostile,
     LyingText,
@@ -168,7 +169,7 @@ def test_an_identifier_that_lies_is_its_characters(argument: str, text: str) -> 
         "", "x" * 513, "é" * 257, "\ud800", "a\udfffb", "\0", "a\nb", "a\rb", "\x1b[2J", "\x7f",
         "\x85", "\x9b", 7, 0, b"id", 0.5, True, ("id",), ["id"], object(), np.int64(7),
     ],
-    ids=ascii,
+    ids=shown,
 )  # fmt: skip
 def test_what_is_no_session_id_is_refused(argument: str, value: Any) -> None:  # noqa: ANN401
     """Wherever one can be given, also by hand."""

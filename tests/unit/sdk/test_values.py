@@ -19,6 +19,7 @@ import sessionfold as lai
 from sessionfold import testing
 from sessionfold._values import CUT_MARK
 from sessionfold.testing import Events
+from tests.ids import shown
 
 SURROGATES: tuple[Literal["Cs"]] = ("Cs",)
 TEXT_FIELDS = ("task", "session_eval_reason", "is_successful_reason")
@@ -92,7 +93,7 @@ def test_every_finite_number_is_published_as_it_is(number: float) -> None:
     assert math.copysign(1, result) == (1 if number == 0 else math.copysign(1, number))
 
 
-@pytest.mark.parametrize("zero", [-0.0, "-0", np.float64(-0.0)], ids=repr)
+@pytest.mark.parametrize("zero", [-0.0, "-0", np.float64(-0.0)], ids=shown)
 def test_there_is_one_zero_on_the_wire(zero: Any) -> None:  # noqa: ANN401
     """Events that mean the same are the same bytes, whatever a reader makes of the sign."""
     with testing.record() as events:
@@ -116,7 +117,7 @@ def test_there_is_one_zero_on_the_wire(zero: Any) -> None:  # noqa: ANN401
         bytearray(b"1"), memoryview(b"1"), float, ..., NotImplemented, ValueError("1"),
         np.void(b"1"), np.array(True),
     ],
-    ids=lambda value: f"{value!a:.20}" if type(value) is not int else "huge",
+    ids=lambda value: shown(value)[:20] if type(value) is not int else "huge",
 )  # fmt: skip
 def test_what_is_no_finite_number_is_refused(value: Any, events: Events) -> None:  # noqa: ANN401
     """With the field's name and what is accepted; silently, otherwise: no warning either."""
@@ -166,7 +167,7 @@ def test_flags_are_published_as_bool(value: Any) -> None:  # noqa: ANN401
 @pytest.mark.parametrize(
     "value",
     [0, 1, 0.0, "true", "", [], np.int64(1), np.array([True]), np.array(True), b"1", ..., bool],
-    ids=repr,
+    ids=shown,
 )
 def test_what_is_no_bool_is_refused(value: Any, events: Events) -> None:  # noqa: ANN401
     """An error that names field, type and what is accepted: a 1 may be a count."""
@@ -180,7 +181,7 @@ def test_what_is_no_bool_is_refused(value: Any, events: Events) -> None:  # noqa
 
 
 @pytest.mark.parametrize("field", TEXT_FIELDS)
-@pytest.mark.parametrize("value", [7, 0.5, True, b"text", ["text"], object()], ids=repr)
+@pytest.mark.parametrize("value", [7, 0.5, True, b"text", ["text"], object()], ids=shown)
 def test_what_is_no_text_is_refused(field: str, value: Any, events: Events) -> None:  # noqa: ANN401
     """By update and, for the reasons, by end; nothing of the call is published."""
     lai.init()
