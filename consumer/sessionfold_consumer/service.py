@@ -108,7 +108,6 @@ class Service:
         self._store = store
         self._topic = topic
         self._owner = owner
-        self._batch_records = batch_records
         self._until = until
         self._checks = checks
         self._breaker = Breaker(limits)
@@ -185,8 +184,7 @@ class Service:
     def _fetch(self) -> Fetched:
         began = self._clock()
         try:
-            records = 1 if self._caution.is_careful else self._batch_records
-            return self._source.fetch(records, FETCH_SECONDS)
+            return self._source.fetch(self._caution.batch_records, FETCH_SECONDS)
         except LogTruncatedError:
             # The log of a topic that was created again looks truncated, too.
             with suppress(BrokerUnreachableError):
@@ -269,19 +267,18 @@ class Service:
             raise BreakerOpenError(work.verdict)
 
     def _note_attempt(self, fetched: Fetched) -> None:
-        """Let the store count the first attempt after a take-over, before anything is decoded."""
-        new = self._caution.to_be_counted(fetched.batch.partitions)
-        begun = [self._positions[partition] for partition in new if partition in self._positions]
+        """Let the store count the first attempt after a take-over, before anything is decoded.
+
+        Where care is taken, each attempt.
+        """
+        begun = self._caution.to_be_counted(self._positions, fetched.batch.partitions)
         if begun:
             self._store.attempt(begun)
             self._caution.counted(begun)
 
     def _note_stored(self, commit: Commit) -> None:
-        moved = {
-            advance.position.partition: advance.moved()
-            for advance in commit.advances
-            if advance.position.partition in self._positions
-        }
+        advances = [a for a in commit.advances if a.position.partition in self._positions]
+        moved = {advance.position.partition: advance.moved() for advance in advances}
         self._positions |= moved
         self._records += commit.records
         self._dead_letters += len(commit.dead_letters)
@@ -294,7 +291,7 @@ class Service:
                 letter.reason,
             )
         self._observer.committed(commit)
-        self._caution.moved(moved, commit.records)
+        self._caution.moved(advances)
         self._source.acknowledge({p: position.next_offset for p, position in moved.items()})
         self._source.pause([p for p in moved if self._is_reached(p)])
 

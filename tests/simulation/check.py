@@ -19,8 +19,8 @@ from .records import POISON, judged
 from .store import SimulatedStore
 from .world import World, WrongError
 
-_FATAL_ATTEMPTS = 5 + 1
-"""Five that ended processes, and that of the process that sets the record aside."""
+_ALONE_ATTEMPTS = 2
+"""Of the process that the record ended when it was alone, and of the one that sets it aside."""
 
 Place = tuple[int, int]
 SessionKey = tuple[str, int]
@@ -104,7 +104,7 @@ class Oracle:
         while first > 0 and log[first - 1] is None:
             first -= 1
         begun = max(self._store.begun[partition, each] for each in range(first, offset + 1))
-        if begun < _FATAL_ATTEMPTS:
+        if begun < _ALONE_ATTEMPTS:
             raise WrongError(
                 "dead_letter", f"{partition}:{offset} set aside after {begun} attempts"
             )

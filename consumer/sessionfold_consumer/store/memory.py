@@ -78,7 +78,8 @@ class MemoryStore:
         counted = {}
         for position in positions:
             held = self._held(self._positions, position)
-            counted[position.partition] = replace(held, attempts=held.attempts + 1)
+            attempts = max(held.attempts, position.attempts) + 1
+            counted[position.partition] = replace(held, attempts=attempts)
         self._positions |= counted
 
     def spare(self, positions: Sequence[Position]) -> None:

@@ -138,7 +138,7 @@ class PostgresStore:
         """Count that this process is about to fold from these positions."""
         with self._transaction() as connection:
             for position in sorted(positions, key=lambda each: each.partition):
-                self._compare_and_set(connection, "count_attempt", position)
+                self._compare_and_set(connection, "count_attempt", position, position.attempts)
 
     def spare(self, positions: Sequence[Position]) -> None:
         """Take back what this process counted."""

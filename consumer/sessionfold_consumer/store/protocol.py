@@ -181,9 +181,10 @@ class SessionStore(Protocol):
     def attempt(self, positions: Sequence[Position]) -> None:
         """Count that this process is about to fold from these positions, before it does.
 
-        A commit that moves a position sets its count back to 0, and a process that fails and
-        lives takes its own back by ``spare``. So a count is how many processes ended, without a
-        commit, at the records behind the position.
+        The new count is one more than the stored one, or than ``position.attempts`` if that is
+        higher: processes that ended a little before this position. A commit that moves a position
+        sets its count back to 0, and a process that fails and lives takes its own back by
+        ``spare``. So a count is how many processes ended at the records behind the position.
 
         Raises:
             FencedError: when a position is not as given; nothing was written.

@@ -119,7 +119,7 @@ class SqliteStore:
         """Count that this process is about to fold from these positions."""
         with self._transaction():
             for position in positions:
-                self._compare_and_set("count_attempt", position)
+                self._compare_and_set("count_attempt", position, position.attempts)
 
     def spare(self, positions: Sequence[Position]) -> None:
         """Take back what this process counted."""

@@ -25,6 +25,15 @@ def test_an_attempt_is_counted_where_it_is_made(store: SessionStore) -> None:
     assert store.positions() == held | {2: store.positions()[2]}
 
 
+def test_an_attempt_may_count_for_more(store: SessionStore) -> None:
+    """Than the stored ones: for those of processes that ended a little before. Never for fewer."""
+    held = store.claim([0, 1], "one")
+    store.attempt([replace(held[0], attempts=3)])
+    assert attempts(store) == {0: 4, 1: 0, 2: 0}
+    store.attempt([held[0]])
+    assert attempts(store) == {0: 5, 1: 0, 2: 0}
+
+
 def test_an_heir_sees_the_attempts_of_the_dead(store: SessionStore) -> None:
     """That is what they are counted for: who claims a position learns how often it was fatal."""
     for number in range(3):
@@ -151,6 +160,6 @@ def test_a_process_that_was_fenced_takes_its_own_back(store: SessionStore) -> No
     heir = store.claim([0, 1], "two")
     store.attempt([heir[0]])
     store.commit([advance(heir[1], 5)], [], [])
-    store.attempt([moved(heir[1], 5)])
+    store.attempt([advance(heir[1], 5).moved()])
     store.spare([*zombie.values()])
     assert attempts(store) == {0: 1, 1: 1, 2: 0}

@@ -39,7 +39,7 @@ RETURNING partition, next_offset, owner_epoch, first_offset, attempts;
 
 -- name: count_attempt
 -- Count a process that folds from here. No row changed means: fenced.
-UPDATE sessionfold.positions_{generation} SET attempts = attempts + 1
+UPDATE sessionfold.positions_{generation} SET attempts = greatest(attempts, %s) + 1
 WHERE partition = %s AND next_offset = %s AND owner_epoch = %s;
 
 -- name: spare_attempt

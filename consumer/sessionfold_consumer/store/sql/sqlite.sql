@@ -31,7 +31,7 @@ UPDATE positions_{generation} SET owner = ?, owner_epoch = owner_epoch + 1 WHERE
 
 -- name: count_attempt
 -- Count a process that folds from here. No row changed means: fenced.
-UPDATE positions_{generation} SET attempts = attempts + 1
+UPDATE positions_{generation} SET attempts = max(attempts, ?) + 1
 WHERE partition = ? AND next_offset = ? AND owner_epoch = ?;
 
 -- name: spare_attempt
