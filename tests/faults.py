@@ -18,6 +18,7 @@ from sessionfold_consumer.decode import Events
 from sessionfold_consumer.decode import decode as decode_rightly
 from sessionfold_consumer.fold import fold as fold_rightly
 from sessionfold_consumer.records import RecordBatch
+from sessionfold_consumer.source import Fetched
 from sessionfold_consumer.state import Row, state_columns
 from sessionfold_consumer.store import Advance, DeadLetter, MemoryStore, Position
 
@@ -97,16 +98,11 @@ def first_and_last_swapped(store: type[MemoryStore]) -> Iterator[None]:
 @contextmanager
 def batch_dropped_on_rebalance(store: type[MemoryStore]) -> Iterator[None]:
     """What is in hand when some partitions are taken is dropped, that of the others, too."""
-    right = service_commit._wanted
 
-    def wanted(
-        batch: RecordBatch, positions: Mapping[int, Position], ends: Mapping[int, int] | None
-    ) -> RecordBatch:
-        if not positions.keys() >= {*batch.partitions}:
-            return batch.select([])
-        return right(batch, positions, ends)
+    def without(fetched: Fetched, partitions: Sequence[int]) -> Fetched:
+        return Fetched.nothing()
 
-    with _planted(service_commit, "_wanted", wanted):
+    with _planted(Fetched, "without", without):
         yield
 
 

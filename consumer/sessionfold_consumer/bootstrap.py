@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from .background import one_thread
 from .breaker import Limits
 from .broker import Broker
 from .config import Settings
@@ -55,7 +56,10 @@ def service(
         identity = _identity(broker, settings, wiring)
         group_id = settings.group_id or store.info().group_id
         everything = None if wiring.in_group else range(identity.partition_count)
-        with _bound_source(settings, store, identity, group_id, everything) as (source, ends):
+        with (
+            one_thread() as background,
+            _bound_source(settings, store, identity, group_id, everything) as (source, ends),
+        ):
             yield Service(
                 source=source,
                 store=store,
@@ -67,6 +71,7 @@ def service(
                 limits=Limits(ratio=settings.breaker_ratio, run=settings.breaker_run),
                 accepted=settings.accept_gap,
                 observer=observer,
+                background=background,
             )
 
 

@@ -53,6 +53,10 @@ class Caution:
         """The partitions whose next record is not to be decoded."""
         return self._fatal
 
+    def asks_for_care(self, at: Collection[int]) -> bool:
+        """Say whether something is to be counted or set aside before these partitions' records."""
+        return bool(self._levels or self._fatal or self._unproven.intersection(at))
+
     def take_over(self, claimed: Mapping[int, Position]) -> None:
         """Take the positions of partitions that this process has claimed."""
         self._unproven |= claimed.keys()

@@ -1,5 +1,9 @@
 """The loop: fetch a batch, fold it, store it with its positions, again.
 
+While one batch is being stored, the next one is fetched and folded. It is folded on the assumption
+that the first will be stored; when that proves wrong, it is folded again. Nothing else is asked of
+the store while it stores a batch.
+
 Positions are the store's alone. A partition that is given to this process is first claimed in the
 store, which fences whoever held it before, and then fetched from the position found there; so after
 any crash, hand-over or replay the store is the fold of a prefix of the log.
@@ -14,10 +18,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from .background import AtOnce
 from .breaker import Breaker, Limits
 from .caution import Caution
 from .commit import Commit, prepare
@@ -38,7 +44,7 @@ from .store.messages import missing_message
 logger = logging.getLogger("sessionfold_consumer")
 
 FETCH_SECONDS = 0.2
-"""The longest wait for a batch to fill, and so a bound on how old a record is when it is folded."""
+"""The longest time that is fetched while another batch is being stored, or nothing comes."""
 
 _CONFIRM_SECONDS = 15.0
 _FENCED_SECONDS = 600.0
@@ -63,11 +69,15 @@ class Checks:
 class _Work:
     """A batch in hand.
 
-    ``tried`` is the commit whose outcome is not known, ``verdict`` the breaker's, given once.
+    ``folded`` is what it comes to, as long as the positions are those it was folded from;
+    ``tried`` the commit whose outcome is not known, ``storing`` that outcome while the commit is
+    under way; ``verdict`` the breaker's, given once.
     """
 
     fetched: Fetched
+    folded: Commit | None = None
     tried: Commit | None = None
+    storing: Future[float] | None = None
     is_judged: bool = False
     verdict: str | None = None
 
@@ -86,6 +96,7 @@ class Service:
         limits: how many records may be refused before the service stops.
         accepted: gaps in front of a position that may be passed over.
         observer: sees what happens.
+        background: where commits are written; never more than one at a time.
         clock: seconds that never run backwards.
     """
 
@@ -102,6 +113,7 @@ class Service:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         accepted: Sequence[Gap] = (),
         observer: Observer | None = None,
+        background: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -113,6 +125,7 @@ class Service:
         self._breaker = Breaker(limits)
         self._accepted = accepted
         self._observer = observer or Observer()
+        self._background = background or AtOnce()
         self._clock = clock
         self._inspected = clock()
         self._patience = Patience(clock)
@@ -120,6 +133,7 @@ class Service:
         self._waiting: list[int] = []
         self._caution = Caution(batch_records)
         self._work: _Work | None = None
+        self._next: _Work | None = None
         self._fences: list[float] = []
         self._records = self._dead_letters = 0
 
@@ -136,20 +150,20 @@ class Service:
         """
         while not stopping() and not self._is_done():
             self.step()
+        with suppress(BrokerUnreachableError, StoreBusyError, FencedError):
+            self._finish()
         return self.progress()
 
     def step(self) -> None:
-        """Fetch, fold and store one batch, and follow what the group gave and took.
+        """Fetch and fold a batch beside the one that is being stored, and follow the group.
 
         With a batch in hand that could not be stored, nothing is fetched; it is tried again.
         """
-        if self._work is None:
-            fetched = self._fetch()
+        if self._work is None or (self._work.storing is not None and self._next is None):
+            self._keep(self._fetch())
         else:
             self._idle()
         self._follow_group()
-        if self._work is None and (len(fetched.batch) or fetched.ends):
-            self._work = _Work(fetched=fetched)
         if not self._patience.is_waiting():
             self._act()
         self._observer.progressed(self.progress())
@@ -167,7 +181,9 @@ class Service:
     def _act(self) -> None:
         """Do what is to be done with broker and store; have patience when they are away."""
         try:
-            self._store_work()
+            self._fold_ahead()
+            self._finish_in_turn()
+            self._begin()
             self._take_over()
             self._inspect_now_and_then()
         except BrokerUnreachableError as error:
@@ -184,7 +200,8 @@ class Service:
     def _fetch(self) -> Fetched:
         began = self._clock()
         try:
-            return self._source.fetch(self._caution.batch_records, FETCH_SECONDS)
+            records = self._caution.batch_records
+            return self._source.fetch(records, FETCH_SECONDS, self._is_free)
         except LogTruncatedError:
             # The log of a topic that was created again looks truncated, too.
             with suppress(BrokerUnreachableError):
@@ -207,15 +224,63 @@ class Service:
         self._patience.wait(error)
         self._renew()
 
-    def _store_work(self) -> None:
-        if self._work is None:
+    def _is_free(self) -> bool:
+        """Say whether no commit is under way, any more."""
+        return self._work is None or self._work.storing is None or self._work.storing.done()
+
+    def _keep(self, fetched: Fetched) -> None:
+        if not len(fetched.batch) and not fetched.ends:
             return
+        if self._work is None:
+            self._work = _Work(fetched=fetched)
+        else:
+            self._next = _Work(fetched=fetched)
+
+    def _fold_ahead(self) -> None:
+        """Fold the batch behind the one that is being stored, as if that were done.
+
+        Not where processes ended: there, each batch is counted before it is decoded.
+        """
+        work, before = self._next, self._work
+        if work is None or work.folded is not None or before is None or before.tried is None:
+            return
+        if self._caution.asks_for_care(work.fetched.batch.partitions):
+            return
+        moved = {each.position.partition: each.moved() for each in before.tried.advances}
+        expected = {p: moved.get(p, position) for p, position in self._positions.items()}
+        work.folded = self._fold(work, expected)
+
+    def _fold(self, work: _Work, positions: Mapping[int, Position]) -> Commit:
+        began = self._clock()
+        commit = prepare(work.fetched, positions, self._until, self._caution.fatal)
+        self._observer.staged("fold", self._clock() - began)
+        return commit
+
+    def _finish_in_turn(self) -> None:
+        """Wait for the commit under way when something is to follow it, else look if it is done."""
+        if self._next is not None or self._is_free():
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the commit that is under way, if one is, and note what it stored."""
+        work = self._work
+        if work is None or work.storing is None:
+            return
+        storing, work.storing = work.storing, None
+        with self._sparing():
+            seconds = storing.result()
+        assert work.tried is not None  # noqa: S101 - it is what was stored
+        self._work, self._next = self._next, None
+        self._observer.staged("store", seconds)
+        self._note_stored(work.tried)
+
+    @contextmanager
+    def _sparing(self) -> Iterator[None]:
         try:
-            self._try_to_store(self._work)
+            yield
         except Exception:
             self._spare()
             raise
-        self._work = None
 
     def _spare(self) -> None:
         """Take back the attempts that failed: this process is not ended by them."""
@@ -225,21 +290,42 @@ class Service:
                 self._store.spare(counted)
                 self._caution.spared()
 
-    def _try_to_store(self, work: _Work) -> None:
+    def _begin(self) -> None:
+        """Let the batch in hand be stored, or the one behind it when there is nothing to store."""
+        while self._work is not None and self._work.storing is None:
+            with self._sparing():
+                commit = self._prepared(self._work)
+                if commit.advances:
+                    self._judge(self._work, commit)
+            if not commit.advances:
+                self._work, self._next = self._next, None
+                continue
+            self._work.tried = commit
+            self._work.storing = self._background.submit(self._write, commit)
+            if self._work.storing.done():
+                self._finish()
+
+    def _prepared(self, work: _Work) -> Commit:
+        """Return what is to be stored of a batch, from the positions that are held now."""
         if work.tried is not None:
             self._settle(work)
         self._note_attempt(work.fetched)
+        folded, work.folded = work.folded, None
+        if folded is not None and self._is_current(folded):
+            return folded
+        return self._fold(work, self._positions)
+
+    def _is_current(self, commit: Commit) -> bool:
+        """Say whether it was folded from the positions that are held now."""
+        positions = [each.position for each in commit.advances]
+        return all(self._positions.get(each.partition) == each for each in positions)
+
+    def _write(self, commit: Commit) -> float:
+        """Store a commit; return the seconds it took. In the background, beside the loop."""
+        self._checks.confirm()
         began = self._clock()
-        commit = prepare(work.fetched, self._positions, self._until, self._caution.fatal)
-        self._observer.staged("fold", self._clock() - began)
-        if commit.advances:
-            self._judge(work, commit)
-            self._checks.confirm()
-            work.tried = commit
-            began = self._clock()
-            self._store.commit(commit.advances, commit.rows, commit.dead_letters)
-            self._observer.staged("store", self._clock() - began)
-            self._note_stored(commit)
+        self._store.commit(commit.advances, commit.rows, commit.dead_letters)
+        return self._clock() - began
 
     def _settle(self, work: _Work) -> None:
         """Learn what became of a commit whose answer was lost, by reading the positions."""
@@ -252,7 +338,7 @@ class Service:
                 raise FencedError(partition)
         tried, work.tried = work.tried, None
         if any(
-            advance.position.partition in self._positions
+            self._positions.get(advance.position.partition) == advance.position
             and stored[advance.position.partition].next_offset == advance.next_offset
             for advance in tried.advances
         ):
@@ -302,6 +388,13 @@ class Service:
         partitions from each other: that has to be heard, not to go on.
         """
         self._observer.fenced([error.partition])
+        if error.partition not in self._positions:
+            logger.info(
+                "partition %d was given up while a batch with its records was being stored; the "
+                "rest of the batch is tried again",
+                error.partition,
+            )
+            return
         now = self._clock()
         self._fences = [each for each in self._fences if each > now - _FENCED_SECONDS] + [now]
         if self._until is not None or len(self._fences) >= _FENCED_TIMES:
@@ -334,8 +427,8 @@ class Service:
             self._positions.pop(partition, None)
         self._caution.give_up(partitions)
         self._waiting = [each for each in self._waiting if each not in partitions]
-        if self._work is not None:
-            self._work.fetched = self._work.fetched.without(partitions)
+        for work in filter(None, (self._work, self._next)):
+            work.fetched, work.folded = work.fetched.without(partitions), None
         self._observer.revoked(partitions)
         logger.info("gave up partitions %s", sorted(partitions))
 
@@ -344,6 +437,10 @@ class Service:
         partitions = self._waiting
         if not partitions:
             return
+        # What is in hand was fetched before, and could hold records behind the positions to come.
+        while self._work is not None:
+            self._begin()
+            self._finish()
         self._checks.confirm()
         # Claimed before the log is asked: from then on nobody else moves these positions.
         claimed = self._store.claim(partitions, self._owner)

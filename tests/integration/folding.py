@@ -171,12 +171,17 @@ class GrowingSource(MemorySource):
         self._sessions = sessions
         self._random = random.Random(sessions)
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float = 0,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
         """Append some records, and fetch."""
         if self.grows:
             self._topic.append([self._item() for _ in range(max_records)])
         time.sleep(_PACE_SECONDS)
-        return super().fetch(max_records, timeout_seconds)
+        return super().fetch(max_records, timeout_seconds, is_wanted)
 
     def idle(self, timeout_seconds: float) -> None:
         """Wait for a moment."""

@@ -9,6 +9,7 @@ from sessionfold_consumer.breaker import Limits
 from sessionfold_consumer.observer import Cause, Observer
 from sessionfold_consumer.service import Checks, Service
 
+from .later import Later
 from .membership import Group
 from .source import SimulatedSource
 from .store import SimulatedStore
@@ -29,6 +30,7 @@ class Process(Observer):
         self._fences: set[tuple[int, int]] = set()
         self.is_alive, self.is_frozen, self.is_zombie = True, False, False
         self.source = SimulatedSource(world, group, name)
+        self.background = Later(world, name)
         self.service = Service(
             source=self.source,
             store=store,
@@ -41,6 +43,7 @@ class Process(Observer):
             ),
             limits=Limits(ratio=1, run=breaker_run),
             observer=self,
+            background=self.background if world.random.random() < 0.7 else None,
             clock=world.clock,
         )
         # Waits are spread at random, which has to come from the seed, too.
@@ -63,10 +66,15 @@ class Process(Observer):
             self._world.note("taken with a lost answer")
 
     def _expect_other_owner(self, partitions: Collection[int]) -> None:
-        """Expect that it is fenced by others, and once by each: it has to give up what it held."""
+        """Expect that it is fenced by others, and once by each: it has to give up what it held.
+
+        What it has given up already may be taken over while its commit is on the way.
+        """
         for partition in partitions:
             stored = self._store._positions[partition].owner_epoch
             held = self.service._positions.get(partition)
-            if held is None or held.owner_epoch >= stored or (partition, stored) in self._fences:
+            if held is None:
+                self._world.note("refused after giving up")
+            if (held and held.owner_epoch >= stored) or (partition, stored) in self._fences:
                 raise WrongError("fence", f"{self.name} was fenced by itself, or again")
             self._fences.add((partition, stored))

@@ -41,6 +41,7 @@ class Simulation:
         profile = self.world.profile
         self._groups = [Group(profile.partitions, self.world.random) for _ in range(profile.groups)]
         self._processes: list[Process] = []
+        self._orphans: list[Process] = []
         self._names = count(1)
         self._breaker_run = profile.breaker_run
         self._depth = 0
@@ -75,6 +76,8 @@ class Simulation:
         """Let the world or one of the processes that are not frozen go on."""
         random = self.world.random
         self.world.now += 0.01
+        if self._orphans and random.random() < 0.3:
+            self._orphans.pop().background.reach_the_store()
         running = self._running()
         if len(running) < self.world.profile.processes and random.random() < 0.3:
             self._start()
@@ -88,7 +91,7 @@ class Simulation:
         try:
             process.service.step()
         except Crash:
-            process.is_alive = False
+            self._orphan(process)
         except (FencedError, BreakerOpenError) as error:
             self._end(process, error)
         except WrongError:
@@ -196,9 +199,15 @@ class Simulation:
     def _kill(self) -> None:
         if running := self._running():
             process = self.world.random.choice(running)
-            process.is_alive = False
+            self._orphan(process)
             self.world.note("crash between steps")
             self.world.say("is killed", process.name)
+
+    def _orphan(self, process: Process) -> None:
+        """End a process at once; a commit that is on its way may reach the store, now or later."""
+        process.is_alive = False
+        if self.world.random.random() < 0.5:
+            self._orphans.append(process)
 
     def _stop(self) -> None:
         if running := self._running():

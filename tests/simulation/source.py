@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sessionfold_consumer.source import Fetched, MemorySource, Watermarks
 from sessionfold_consumer.source.memory import MemoryRecord, _batch
@@ -26,7 +26,12 @@ class SimulatedSource(MemorySource):
         self._told_ends: dict[int, int] = {}
         self.member = group.join(name)
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float = 0,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
         """Read some records, and hear of the group before or after that."""
         random = self._world.random
         polls_first = random.random() < 0.5

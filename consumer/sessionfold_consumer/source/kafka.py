@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -106,21 +106,31 @@ class KafkaSource:
         with translated(self._settings):
             self._consumer.pause(self._places(partitions))
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
         """Return records as they come; see :class:`Source`."""
         self._go_on()
         ends: dict[int, int] = {}
         early, self._early = self._early[:max_records], self._early[max_records:]
         records = self._take(early, ends)
         deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES - _size(records)
+        was_wanted = is_wanted()
         while len(records) < max_records and room > 0:
             wait = max(0.0, deadline - time.monotonic())
-            # What is queued is bounded in bytes; what comes while we wait is not: a short wait.
-            chunk = _chunk(max_records, len(records), room)
-            got = self._take(self._consume(chunk, min(wait, _CHUNK_SECONDS)), ends)
+            is_first = not records
+            # For several records the client waits until it has all of them; for the first, it is
+            # asked for one. What is queued is bounded in bytes; what comes while we wait is not.
+            chunk = 1 if is_first else _chunk(max_records, len(records), room)
+            longest = wait if is_first and was_wanted else _CHUNK_SECONDS
+            got = self._take(self._consume(chunk, min(wait, longest)), ends)
             room -= _size(got)
             records += got
-            if not wait:
+            is_enough = bool(ends) or not (is_first if records else was_wanted)
+            if not wait or (is_enough and is_wanted()):
                 break
         self._watch_broker(answered=bool(records or ends))
         return Fetched(batch=_batch(records), ends=ends)

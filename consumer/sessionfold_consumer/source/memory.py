@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import LogTruncatedError
@@ -94,7 +94,12 @@ class MemorySource:
         """Read no more of these partitions."""
         self._paused |= set(partitions)
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:  # noqa: ARG002
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float = 0,  # noqa: ARG002
+        is_wanted: Callable[[], bool] = lambda: False,  # noqa: ARG002
+    ) -> Fetched:
         """Return the next records, one partition after the other."""
         found: list[tuple[int, int, MemoryRecord]] = []
         ends = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,9 +79,16 @@ class Source(Protocol):
     def pause(self, partitions: Sequence[int]) -> None:
         """Fetch no more of these partitions."""
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
         """Return records as they come, when there are ``max_records`` or the time is over.
 
+        Once ``is_wanted`` says so, records are returned without waiting for more, but for 20 ms
+        in which others may follow the first; and nothing is, when it begins to say so.
         Large records end a batch before, so that it never holds much more than 32 MiB.
         A broker that is away gives empty batches: the source goes on by itself when it is back.
         A topic that is deleted does, too: that it is still there is the caller's to ask.

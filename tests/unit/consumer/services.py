@@ -141,9 +141,14 @@ class InterruptedSource(MemorySource):
         super().__init__(log, assigned)
         self.while_fetching: Callable[[], None] = lambda: None
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> Fetched:
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float = 0,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
         """Fetch, and then let the group act."""
-        fetched = super().fetch(max_records, timeout_seconds)
+        fetched = super().fetch(max_records, timeout_seconds, is_wanted)
         act, self.while_fetching = self.while_fetching, lambda: None
         act()
         return fetched
