@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sessionfold_consumer.errors import FencedError
 from sessionfold_consumer.service import Service
+from sessionfold_consumer.source import Fetched, MemorySource
 from tests.strategies import any_records, few_session_ids, good_records
 from tests.unit.consumer.services import (
     PARTITIONS,
@@ -117,3 +119,34 @@ def test_partitions_that_go_to_and_fro_are_folded_exactly_once(
         if caught_up(group.store, group.topic):
             return
     pytest.fail("the group never caught up")
+
+
+class StaleSource(MemorySource):
+    """A source that hands over a partition's last record before it gives the partition."""
+
+    def fetch(
+        self,
+        max_records: int,
+        timeout_seconds: float = 0,
+        is_wanted: Callable[[], bool] = lambda: False,
+    ) -> Fetched:
+        """Fetch; the first time, what an earlier assignment left behind."""
+        if 1 in self._own:
+            return super().fetch(max_records, timeout_seconds, is_wanted)
+        self.start({1: 2})
+        fetched = super().fetch(max_records, timeout_seconds, is_wanted)
+        self.take([1])
+        self.give([1])
+        self._revoked = []
+        return fetched
+
+
+def test_records_from_before_an_assignment_are_dropped() -> None:
+    """They lie behind the position that is taken over: what is between is folded first."""
+    topic, store = Topic(), new_store()
+    topic.append([(1, (b"a", b"x"))] * 3)
+    service = new_service(StaleSource(topic.log, [0, 2]), store)
+    for _ in range(5):
+        service.step()
+        assert_is_fold_of_its_prefix(store, topic)
+    assert caught_up(store, topic)
