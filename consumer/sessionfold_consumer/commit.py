@@ -30,7 +30,8 @@ class Commit:
     refused: Sequence[Refused] = ()
     """Those of them that are no valid events, by their place."""
     timestamps: tuple[int, int] | None = None
-    """The first and the last time of these records, Kafka's, in milliseconds; None for none."""
+    """When these records begin and end, by Kafka's times of each partition's first and last one, in
+    milliseconds; None for none."""
 
 
 def prepare(
@@ -48,6 +49,7 @@ def prepare(
         fatal: partitions whose next record is not to be decoded, but to be set aside as it is.
     """
     batch = _wanted(fetched.batch, positions, ends)
+    bounds = [batch.timestamps[place] for range_ in batch.ranges.values() for place in range_]
     lethal = [batch.partitions.index(each) for each in fatal if each in batch.partitions]
     harmless = batch if not lethal else batch.select(sorted({*range(len(batch))} - {*lethal}))
     events = decode(harmless)
@@ -58,7 +60,7 @@ def prepare(
         dead_letters=[*letters, *(fatal_letter(batch, place) for place in lethal)],
         records=len(batch),
         refused=events.refused,
-        timestamps=(min(batch.timestamps), max(batch.timestamps)) if len(batch) else None,
+        timestamps=(min(bounds), max(bounds)) if bounds else None,
     )
 
 
@@ -66,12 +68,10 @@ def _wanted(
     batch: RecordBatch, positions: Mapping[int, Position], ends: Mapping[int, int] | None
 ) -> RecordBatch:
     """Drop what is not to be folded; nearly always there is nothing to drop."""
-    first = dict(zip(reversed(batch.partitions), reversed(batch.offsets), strict=True))
-    last = dict(zip(batch.partitions, batch.offsets, strict=True))
     if all(
-        _is_wanted(partition, first[partition], positions, ends)
-        and _is_wanted(partition, last[partition], positions, ends)
-        for partition in last
+        _is_wanted(partition, batch.offsets[place], positions, ends)
+        for partition, first_and_last in batch.ranges.items()
+        for place in first_and_last
     ):
         return batch
     places = enumerate(zip(batch.partitions, batch.offsets, strict=True))
@@ -97,13 +97,17 @@ def _reached(
     seen = dict(fetched.ends)
     if batch is not fetched.batch:
         # A record behind the end of a bounded run shows, as an end does, that none is missing.
-        last = dict(zip(fetched.batch.partitions, fetched.batch.offsets, strict=True))
+        last = _last_offsets(fetched.batch)
         seen |= {partition: max(last[partition], seen.get(partition, 0)) for partition in last}
-    reached = {p: offset + 1 for p, offset in zip(batch.partitions, batch.offsets, strict=True)}
+    reached = {partition: offset + 1 for partition, offset in _last_offsets(batch).items()}
     for partition, end in seen.items():
         bound = end if ends is None else min(end, ends.get(partition, end))
         reached[partition] = max(bound, reached.get(partition, 0))
     return reached
+
+
+def _last_offsets(batch: RecordBatch) -> dict[int, int]:
+    return {partition: batch.offsets[last] for partition, (_, last) in batch.ranges.items()}
 
 
 def _advances(reached: Mapping[int, int], positions: Mapping[int, Position]) -> list[Advance]:

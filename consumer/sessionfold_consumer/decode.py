@@ -14,12 +14,29 @@ from itertools import compress
 from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sessionfold_schemas import InvalidRecordError, current, published, session_id_problem
+from sessionfold_schemas import (
+    MAX_SESSION_ID_BYTES,
+    InvalidRecordError,
+    current,
+    published,
+    session_id_problem,
+)
 from sessionfold_schemas import decode as decode_strictly
 
 from .records import RecordBatch
-from .walk import Column, Fault, Places, Walk, read_fields, text_fault
+from .walk import (
+    WORD_BYTES,
+    Column,
+    Fault,
+    Places,
+    Walk,
+    read_fields,
+    same_bytes,
+    text_fault,
+    words_of,
+)
 
 T = TypeVar("T")
 
@@ -112,16 +129,33 @@ def _check_keys(walk: Walk, batch: RecordBatch, columns: dict[str, Column]) -> N
     keys = cast("list[bytes]", batch.keys)
     if not all(keys):
         keys = [key or b"" for key in keys]
-    begins, sizes = np.zeros(len(keys), np.int64), np.full(len(keys), -1)
-    begins[column.places] = column.values - walk.start[column.places]
-    sizes[column.places] = column.ends - column.values
-    same = np.fromiter(map(bytes.startswith, walk.values, keys, begins.tolist()), bool, len(keys))
-    same &= sizes == np.fromiter(map(len, keys), np.int64, len(keys))
-    bad_ids = {key for key in set(keys) if not _is_session_id(key)}
-    if bad_ids:
+    joined = b"".join((*keys, bytes(WORD_BYTES)))
+    sizes = np.fromiter(map(len, keys), np.int64, len(keys))
+    starts = (np.cumsum(sizes) - sizes)[column.places]
+    same = np.zeros(len(keys), bool)
+    same[column.places] = sizes[column.places] == column.ends - column.values
+    alike = np.flatnonzero(same[column.places])
+    same[column.places[alike]] = same_bytes(
+        (walk.words, column.values[alike]),
+        (words_of(joined), starts[alike]),
+        sizes[column.places[alike]],
+    )
+    if not _are_plain_ids(joined, sizes):
+        bad_ids = {key for key in set(keys) if not _is_session_id(key)}
         same &= ~np.fromiter(map(bad_ids.__contains__, keys), bool, len(keys))
     walk.valid &= same
     _note_broken_ids(walk, column.only(~same[column.places]))
+
+
+def _are_plain_ids(joined: bytes, sizes: NDArray[np.int64]) -> bool:
+    """Say whether all keys are session IDs without a character outside of ASCII; mostly so."""
+    data = np.frombuffer(joined, np.uint8, len(joined) - WORD_BYTES)
+    return bool(
+        (sizes > 0).all()
+        and (sizes <= MAX_SESSION_ID_BYTES).all()
+        and data.min() >= ord(" ")
+        and data.max() <= ord("~")
+    )
 
 
 def _note_broken_ids(walk: Walk, column: Column) -> None:

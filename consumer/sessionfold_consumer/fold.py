@@ -65,10 +65,10 @@ class _Grouping:
         numbers: defaultdict[bytes | None, int] = defaultdict(count().__next__)
         session = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
         names = [key.decode() for key in numbers if key is not None]
-        partition = np.array(batch.partitions)[places]
+        partition = batch.partition_column[places]
         group, self.session_ids, self.partitions = _by_partition(session, partition, names)
         self.size = len(self.session_ids)
-        self.offsets = np.array(batch.offsets)
+        self.offsets = batch.offset_column
         self.group_of = np.full(len(batch), -1)
         self.group_of[places] = group
         self.first = np.empty(self.size, np.int64)

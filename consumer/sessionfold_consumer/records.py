@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -12,7 +16,7 @@ def _no_headers(_: int) -> Headers:
     return ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordBatch:
     """Records of one or more partitions; those of a partition are in log order.
 
@@ -22,7 +26,7 @@ class RecordBatch:
 
     partitions: list[int]
     offsets: list[int]
-    timestamps: list[int]
+    timestamps: Sequence[int]
     """The records' Kafka timestamps, in milliseconds since the epoch."""
     keys: list[bytes | None]
     values: list[bytes | None]
@@ -30,6 +34,30 @@ class RecordBatch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @cached_property
+    def partition_column(self) -> NDArray[np.int64]:
+        """The partitions as an array."""
+        return np.array(self.partitions, np.int64)
+
+    @cached_property
+    def offset_column(self) -> NDArray[np.int64]:
+        """The offsets as an array."""
+        return np.array(self.offsets, np.int64)
+
+    @cached_property
+    def ranges(self) -> dict[int, tuple[int, int]]:
+        """For each partition the places of its first and its last record."""
+        if not self.partitions:
+            return {}
+        partitions, places = self.partition_column, np.arange(len(self))
+        first = np.full(partitions.max() + 1, -1)
+        last = first.copy()
+        # Where an index is repeated, the last value assigned stays.
+        first[partitions[::-1]], last[partitions] = places[::-1], places
+        there = np.flatnonzero(last >= 0)
+        ranges = zip(first[there].tolist(), last[there].tolist(), strict=True)
+        return dict(zip(there.tolist(), ranges, strict=True))
 
     def select(self, places: list[int]) -> RecordBatch:
         """Return the records at ``places`` (ascending) as a batch of their own."""

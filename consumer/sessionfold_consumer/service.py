@@ -244,7 +244,7 @@ class Service:
         work, before = self._next, self._work
         if work is None or work.folded is not None or before is None or before.tried is None:
             return
-        if self._caution.asks_for_care(work.fetched.batch.partitions):
+        if self._caution.asks_for_care(work.fetched.batch.ranges):
             return
         moved = {each.position.partition: each.moved() for each in before.tried.advances}
         expected = {p: moved.get(p, position) for p, position in self._positions.items()}
@@ -357,7 +357,7 @@ class Service:
 
         Where care is taken, each attempt.
         """
-        begun = self._caution.to_be_counted(self._positions, fetched.batch.partitions)
+        begun = self._caution.to_be_counted(self._positions, fetched.batch.ranges)
         if begun:
             self._store.attempt(begun)
             self._caution.counted(begun)

@@ -37,6 +37,16 @@ _PADDING = bytes(16)
 """Behind the last record: a cursor stands at most at its record's end, and no single read (header,
 varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
+WORD_BYTES = 8
+_TOP_BITS = np.uint64(0x8080808080808080)
+_ONE = np.uint64(1)
+_PACKING = [
+    (np.uint64(0x007F007F007F007F), np.uint64(0x7F007F007F007F00), np.uint64(1)),
+    (np.uint64(0x00003FFF00003FFF), np.uint64(0x3FFF00003FFF0000), np.uint64(2)),
+    (np.uint64(0x000000000FFFFFFF), np.uint64(0x0FFFFFFF00000000), np.uint64(4)),
+]
+"""Which bits of a word's neighbours stay, which move, and how far: twice as many each time."""
+
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
 
@@ -88,7 +98,7 @@ def read_fields(walk: Walk, contract: Contract) -> dict[str, Column]:
         given = walk.present(places) if field.optional else places
         columns[field.name] = _READERS[field.type](walk, given)
         _check_values(walk, field, columns[field.name])
-    unread = walk.cursor[places] != walk.end[places]
+    unread = walk.at(places) != walk.ends(places)
     if unread.any():
         walk.refuse(places[unread])
     return columns
@@ -102,6 +112,8 @@ class Walk:
         self.joined = b"".join((*values, _PADDING))
         self.data = np.frombuffer(self.joined, np.uint8)
         self.signed = self.data.view(np.int8)
+        self.words = words_of(self.joined)
+        self.every = np.arange(len(values))
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         self.end = np.cumsum(lengths)
         self.start = self.end - lengths
@@ -112,12 +124,12 @@ class Walk:
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
-        header = np.frombuffer(MAGIC + contract.fingerprint, np.uint8)
+        header = words_of(MAGIC + contract.fingerprint)
         same = self.valid.copy()
-        for position, byte in enumerate(header):
-            same &= self.data[self.start + position] == byte
+        for position in (0, HEADER_BYTES - WORD_BYTES):
+            same &= self.words[self.start + position] == header[position]
         self.known |= same
-        return np.flatnonzero(same)
+        return self.every if same.all() else np.flatnonzero(same)
 
     def refuse(self, places: Places, fault: Fault = Fault.UNTOLD) -> None:
         """Mark records as invalid, those that still were valid with this fault; park cursors."""
@@ -127,8 +139,8 @@ class Walk:
 
     def advance(self, places: Places, cursor: Places, fault: Fault = Fault.CUT) -> None:
         """Move cursors on; a record whose cursor would pass its end is refused."""
-        self.cursor[places] = cursor
-        beyond = cursor > self.end[places]
+        self.cursor[slice(None) if places is self.every else places] = cursor
+        beyond = cursor > self.ends(places)
         if beyond.any():
             self.refuse(places[beyond], fault)
 
@@ -137,39 +149,58 @@ class Walk:
 
         Refused are varints of more than 64 bits and longer ones than needed.
         """
-        cursor = self.cursor[places]
-        byte = self.data[cursor]
+        cursor = self.at(places) + 1
+        byte = self.data[cursor - 1]
         raw = (byte & 0x7F).astype(np.uint64)
-        cursor += 1
         self.advance(places, cursor)
-        going = longer = np.flatnonzero(byte >= 0x80)  # noqa: PLR2004 - the continuation bit
-        wrong: list[Places] = []
-        shift = 7
-        while len(going):
-            byte = self.data[cursor[going]]
-            raw[going] |= (byte & np.uint64(0x7F)) << np.uint64(shift)
-            cursor[going] += 1
-            if shift == 63:  # noqa: PLR2004 - one bit is left in the tenth byte
-                wrong.append(going[byte != 1])
-                break
-            wrong.append(going[byte == 0])
-            going = going[byte >= 0x80]  # noqa: PLR2004
-            shift += 7
-        # Decoders differ in what they raise when a record ends within a varint.
-        self.advance(places[longer], cursor[longer], Fault.UNTOLD)
-        for some in wrong:
-            if len(some):
-                self.refuse(places[some])
+        longer = np.flatnonzero(byte >= 0x80)  # noqa: PLR2004 - the continuation bit
+        if len(longer):
+            raw[longer] = self._longer_varint(places[longer], cursor[longer] - 1)
         half: NDArray[np.int64] = (raw >> np.uint64(1)).view(np.int64)
         sign: NDArray[np.int64] = (raw & np.uint64(1)).view(np.int64)
         return np.asarray(half ^ -sign, np.int64)
 
+    def _longer_varint(self, places: Places, cursor: Places) -> NDArray[np.uint64]:
+        """Read varints of more than one byte at these cursors, and move the places' on."""
+        word = self.words[cursor]
+        stop = ~word & _TOP_BITS
+        # All bits up to those of the byte that ends the varint; all 64 when none of the eight does.
+        within = stop ^ (stop - _ONE)
+        size = np.bitwise_count(within).astype(np.int64) >> 3
+        last = within ^ (within >> np.uint64(WORD_BYTES))
+        wrong = (word & last) == 0
+        raw = _packed(word & within & ~_TOP_BITS)
+        for i in np.flatnonzero(stop == 0).tolist():
+            raw[i], size[i], wrong[i] = self._longest_varint(int(cursor[i]))
+        # Decoders differ in what they raise when a record ends within a varint.
+        self.advance(places, cursor + size, Fault.UNTOLD)
+        if wrong.any():
+            self.refuse(places[wrong])
+        return raw
+
+    def _longest_varint(self, cursor: int) -> tuple[int, int, bool]:
+        """Read a varint of more than 8 bytes; return value, size, and whether it is refused."""
+        data = self.joined[cursor : cursor + 10]
+        size = next((i + 1 for i, byte in enumerate(data) if byte < 0x80), 10)  # noqa: PLR2004
+        value = sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(data[:size]))
+        # One bit is left in the tenth byte, and has to be set: a shorter varint would do.
+        wrong = data[size - 1] == 0 or (size == 10 and data[9] != 1)  # noqa: PLR2004
+        return value & (2**64 - 1), size, wrong
+
+    def at(self, places: Places) -> Places:
+        """Return a copy of these records' cursors."""
+        return self.cursor.copy() if places is self.every else self.cursor[places]
+
+    def ends(self, places: Places) -> Places:
+        """Return where these records end."""
+        return self.end if places is self.every else self.end[places]
+
     def present(self, places: Places) -> Places:
         """Read one union index at each cursor; return the records whose value is not null."""
-        cursor = self.cursor[places]
+        cursor = self.at(places)
         branch = self.data[cursor]
         self.advance(places, cursor + 1)
-        wrong = (branch != 0) & (branch != 2)  # noqa: PLR2004 - zigzag of 1
+        wrong = (branch & 0xFD) != 0  # zigzag of 1 is 2
         if wrong.any():
             # Some decoders take -1 and -2 for the last and the last but one.
             beyond = (branch > 3) & (branch < 0x80)  # noqa: PLR2004 - zigzag of -2, one byte
@@ -179,18 +210,51 @@ class Walk:
         return given
 
 
+def words_of(data: bytes) -> NDArray[np.uint64]:
+    """Return eight bytes as one little-endian number, for each place where eight bytes begin."""
+    size = max(0, len(data) - WORD_BYTES + 1)
+    return np.ndarray((size,), "<u8", data, strides=(1,))
+
+
+Strings = tuple[NDArray[np.uint64], Places]
+"""The words of a buffer (see :func:`words_of`), and where each string begins in it."""
+
+
+def same_bytes(some: Strings, others: Strings, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Compare strings of the same sizes, one by one. Seven bytes have to follow the last one."""
+    (words, starts), (other_words, other_starts) = some, others
+    same = np.ones(len(sizes), bool)
+    places = np.arange(len(sizes))
+    for begun in range(0, int(sizes.max(initial=0)), WORD_BYTES):
+        left = sizes[places] - begun
+        if (left <= 0).any():
+            places, left = places[left > 0], left[left > 0]
+        differing = words[starts[places] + begun] ^ other_words[other_starts[places] + begun]
+        # Of the last word only the string's own bytes count.
+        beyond = np.maximum(WORD_BYTES - left, 0).astype(np.uint64) << np.uint64(3)
+        same[places] &= (differing << beyond) == 0
+    return same
+
+
+def _packed(groups: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Join the lower seven bits of each byte, the lowest byte first, to one number."""
+    for low, high, gap in _PACKING:
+        groups = (groups & low) | ((groups & high) >> gap)
+    return groups
+
+
 def _read_text(walk: Walk, places: Places) -> Column:
     length = walk.varint(places)
     negative = length < 0
     if negative.any():
         walk.refuse(places[negative], Fault.CUT)
         length[negative] = 0
-    start = walk.cursor[places]
+    start = walk.at(places)
     # A length near 2^63 would wrap around: no text is longer than its record's rest.
-    rest = walk.end[places] - start
+    rest = walk.ends(places) - start
     fits = length <= rest
     walk.advance(places, start + np.minimum(length, rest + 1))
-    column = Column(places=places, values=start, ends=walk.cursor[places])
+    column = Column(places=places, values=start, ends=walk.at(places))
     return column if fits.all() else column.only(fits)
 
 
@@ -199,7 +263,7 @@ def _read_integer(walk: Walk, places: Places) -> Column:
 
 
 def _read_double(walk: Walk, places: Places) -> Column:
-    cursor = walk.cursor[places]
+    cursor = walk.at(places)
     bits = walk.data[cursor[:, None] + np.arange(8)].view("<i8")[:, 0]
     walk.advance(places, cursor + 8)
     # -0.0 becomes 0.0 as bits: arithmetic on a signalling NaN would warn.
@@ -208,7 +272,7 @@ def _read_double(walk: Walk, places: Places) -> Column:
 
 
 def _read_boolean(walk: Walk, places: Places) -> Column:
-    cursor = walk.cursor[places]
+    cursor = walk.at(places)
     byte = walk.data[cursor]
     walk.advance(places, cursor + 1)
     if (byte > 1).any():
@@ -258,11 +322,29 @@ def _check_texts(walk: Walk, column: Column) -> None:
     bounds[::2], bounds[1::2] = column.values[filled], column.ends[filled]
     least = np.minimum.reduceat(walk.signed, bounds)[::2]
     suspects = filled[least <= 0]
-    starts, ends = column.values[suspects].tolist(), column.ends[suspects].tolist()
-    found = [text_fault(walk.joined[start:end]) for start, end in zip(starts, ends, strict=True)]
+    texts = pieces(walk.joined, column.only(suspects))
+    if _are_texts(texts):
+        return
+    found = [text_fault(text) for text in texts]
     for fault in {each for each in found if each is not None}:
         wrong = suspects[[each is fault for each in found]]
         walk.refuse(column.places[wrong], fault)
+
+
+def pieces(joined: bytes, column: Column) -> list[bytes]:
+    """Return the bytes of each of a column's strings."""
+    assert column.ends is not None  # noqa: S101 - a string column
+    spans = zip(column.values.tolist(), column.ends.tolist(), strict=True)
+    return [joined[start:end] for start, end in spans]
+
+
+def _are_texts(parts: list[bytes]) -> bool:
+    """Say whether all are UTF-8 without U+0000, at once: no character goes over a line's end."""
+    whole = b"\n".join(parts)
+    try:
+        return text_problem(whole.decode()) is None
+    except UnicodeDecodeError:
+        return False
 
 
 def text_fault(data: bytes) -> Fault | None:

@@ -31,6 +31,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "numpy": (
         "consumer/sessionfold_consumer/decode.py",
         "consumer/sessionfold_consumer/fold.py",
+        "consumer/sessionfold_consumer/records.py",
         "consumer/sessionfold_consumer/walk.py",
         "tests/",
         "benchmarks/",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -115,25 +115,24 @@ class KafkaSource:
         """Return records as they come; see :class:`Source`."""
         self._go_on()
         ends: dict[int, int] = {}
+        gathered = _Gathered()
         early, self._early = self._early[:max_records], self._early[max_records:]
-        records = self._take(early, ends)
-        deadline, room = time.monotonic() + timeout_seconds, _BATCH_BYTES - _size(records)
+        gathered.add(self._take(early, ends))
+        deadline = time.monotonic() + timeout_seconds
         was_wanted = is_wanted()
-        while len(records) < max_records and room > 0:
+        while len(gathered.records) < max_records and gathered.room > 0:
             wait = max(0.0, deadline - time.monotonic())
-            is_first = not records
+            is_first = not gathered.records
             # For several records the client waits until it has all of them; for the first, it is
             # asked for one. What is queued is bounded in bytes; what comes while we wait is not.
-            chunk = 1 if is_first else _chunk(max_records, len(records), room)
+            chunk = 1 if is_first else gathered.chunk(max_records)
             longest = wait if is_first and was_wanted else _CHUNK_SECONDS
-            got = self._take(self._consume(chunk, min(wait, longest)), ends)
-            room -= _size(got)
-            records += got
-            is_enough = bool(ends) or not (is_first if records else was_wanted)
+            gathered.add(self._take(self._consume(chunk, min(wait, longest)), ends))
+            is_enough = bool(ends) or not (is_first if gathered.records else was_wanted)
             if not wait or (is_enough and is_wanted()):
                 break
-        self._watch_broker(answered=bool(records or ends))
-        return Fetched(batch=_batch(records), ends=ends)
+        self._watch_broker(answered=bool(gathered.records or ends))
+        return Fetched(batch=gathered.batch(), ends=ends)
 
     def idle(self, timeout_seconds: float) -> None:
         """Stay in the group for this long without fetching."""
@@ -242,11 +241,11 @@ class KafkaSource:
 
     def _take(self, got: list[Message], ends: dict[int, int]) -> list[Message]:
         """Separate the records from the errors among them."""
-        errors = [record for record in got if record.error() is not None]
-        if not errors:
+        if not any(map(Message.error, got)):
             return got
-        for record in errors:
-            self._handle(record, ends)
+        for record in got:
+            if record.error() is not None:
+                self._handle(record, ends)
         return [record for record in got if record.error() is None]
 
     def _handle(self, record: Message, ends: dict[int, int]) -> None:
@@ -322,28 +321,59 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
     return ours | settings.kafka_settings()
 
 
-def _chunk(max_records: int, got: int, room: int) -> int:
-    """Return how many records to take next: no more than fit, by the mean size of those we have."""
-    chunk = min(max_records - got, _CHUNK_RECORDS)
-    taken = _BATCH_BYTES - room
-    return min(chunk, 1 + room * got // taken) if taken > 0 else chunk
+class _Gathered:
+    """The records of a batch as they come, and how much room there is for more."""
+
+    def __init__(self) -> None:
+        self.records: list[Message] = []
+        self.keys: list[bytes | None] = []
+        self.room = _BATCH_BYTES
+
+    def add(self, records: list[Message]) -> None:
+        """Add records that are none of the client's errors."""
+        keys = list(map(Message.key, records))
+        # The length of a record is that of its value.
+        self.room -= sum(map(len, records)) + sum(map(len, filter(None, keys)))
+        self.records += records
+        self.keys += keys
+
+    def chunk(self, max_records: int) -> int:
+        """Return how many to take next: as many as fit, by the mean size of those we have."""
+        got = len(self.records)
+        chunk = min(max_records - got, _CHUNK_RECORDS)
+        taken = _BATCH_BYTES - self.room
+        return min(chunk, 1 + self.room * got // taken) if taken > 0 else chunk
+
+    def batch(self) -> RecordBatch:
+        """Return the batch."""
+        records = self.records
+        return RecordBatch(
+            partitions=list(map(Message.partition, records)),  # type: ignore[arg-type]
+            offsets=list(map(Message.offset, records)),  # type: ignore[arg-type]
+            timestamps=_Timestamps(records),
+            keys=self.keys,
+            values=list(map(Message.value, records)),
+            headers=lambda place: _headers(records[place]),
+        )
 
 
-def _size(records: list[Message]) -> int:
-    """Return the bytes of all keys and values."""
-    parts = [*map(Message.key, records), *map(Message.value, records)]
-    return sum(map(len, filter(None, parts)))
+class _Timestamps(Sequence[int]):
+    """The records' timestamps, of which few are asked for."""
 
+    def __init__(self, records: Sequence[Message]) -> None:
+        self._records = records
 
-def _batch(records: list[Message]) -> RecordBatch:
-    return RecordBatch(
-        partitions=[record.partition() for record in records],  # type: ignore[misc]
-        offsets=[record.offset() for record in records],  # type: ignore[misc]
-        timestamps=[record.timestamp()[1] for record in records],
-        keys=[record.key() for record in records],
-        values=[record.value() for record in records],
-        headers=lambda place: _headers(records[place]),
-    )
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, slice):
+            return [record.timestamp()[1] for record in self._records[place]]
+        return self._records[place].timestamp()[1]
 
 
 def _headers(record: Message) -> Headers:

@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from .sqlite_errors import translated
 from .sqlite_file import connect, transaction
 from .sqlite_migrations import GENERATIONS
 
+_ROWS_AT_ONCE = (1_000, 100, 10, 1)
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
 
@@ -61,7 +63,6 @@ class SqliteStore:
                 "sqlite.sql",
                 generation=generation,
                 columns=", ".join(names),
-                placeholders=", ".join("?" for _ in names),
                 merges=",\n    ".join(merges(SQLITE)),
             )
             for generation in GENERATIONS
@@ -134,7 +135,7 @@ class SqliteStore:
         with self._transaction() as database:
             for advance in advances:
                 self._compare_and_set("advance_position", advance.position, advance.next_offset)
-            database.executemany(self._sql["merge_state"], rows)
+            self._merge(rows)
             database.executemany(self._sql["keep_dead_letter"], map(letter_row, dead_letters))
 
     def accept_gap(self, position: Position, end: int) -> Position:
@@ -162,7 +163,7 @@ class SqliteStore:
                 if not database.execute(self._sql["resolve_dead_letter"], changed).rowcount:
                     place = f"{letter.partition}:{letter.offset}"
                     raise NotFoundError("open dead letter", place, "this store")
-            database.executemany(self._sql["merge_state"], rows)
+            self._merge(rows)
 
     def stop(self, reason: str) -> None:
         """Keep that the service stopped itself, and why."""
@@ -215,11 +216,30 @@ class SqliteStore:
     def _turn_to_live(self) -> None:
         """Use the tables of the live generation from here on."""
         self._sql = self._by_generation[self.info().generation]
+        most = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(state_columns())
+        self._merging = [
+            (size, _merging(self._sql["merge_state"], size))
+            for size in _ROWS_AT_ONCE
+            if size <= most
+        ]
 
     def _compare_and_set(self, statement: str, held: Position, *values: int) -> None:
         expected = (*values, held.partition, held.next_offset, held.owner_epoch)
         if not self._database.execute(self._sql[statement], expected).rowcount:
             raise FencedError(held.partition)
+
+    def _merge(self, rows: Sequence[Row]) -> None:
+        """Merge rows, many with one statement.
+
+        Python's lock is released and taken for each execution. Beside a busy thread that takes
+        longer than the merge of a row.
+        """
+        done = 0
+        for size, statement in self._merging:
+            while len(rows) - done >= size:
+                values = list(chain.from_iterable(rows[done : done + size]))
+                self._database.execute(statement, values)
+                done += size
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
         names = [column.name for column in state_columns()]
@@ -238,3 +258,9 @@ class SqliteStore:
 
     def _translated(self, action: str) -> AbstractContextManager[None]:
         return translated(action, self._path)
+
+
+def _merging(statement: str, rows: int) -> str:
+    """Return the statement that merges so many rows."""
+    row = f"({', '.join('?' for _ in state_columns())})"
+    return statement.replace("{rows}", ", ".join([row] * rows))

@@ -53,10 +53,9 @@ INSERT INTO gaps_{generation} (partition, first_offset, end_offset) VALUES (?, ?
 SELECT partition, first_offset, end_offset FROM gaps_{generation} ORDER BY partition, first_offset;
 
 -- name: merge_state
--- Merge one session's row of a batch into its state. `state` is the stored row, `excluded` the new
--- one. A value is taken when the offset of the record that set it is later
+-- Merge rows of a batch into the states. `state` is a stored row, `excluded` the new one. A value is taken when the offset of the record that set it is later
 -- (or, for fields folded by first, earlier) than the stored one; a null offset compares as null.
-INSERT INTO session_state_{generation} AS state ({columns}) VALUES ({placeholders})
+INSERT INTO session_state_{generation} AS state ({columns}) VALUES {rows}
 ON CONFLICT (session_id, partition) DO UPDATE SET
     {merges};
 
