@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -38,16 +40,22 @@ class RecordBatch:
     @cached_property
     def partition_column(self) -> NDArray[np.int64]:
         """The partitions as an array."""
+        import numpy as np  # commands that read no records do without it
+
         return np.array(self.partitions, np.int64)
 
     @cached_property
     def offset_column(self) -> NDArray[np.int64]:
         """The offsets as an array."""
+        import numpy as np
+
         return np.array(self.offsets, np.int64)
 
     @cached_property
     def ranges(self) -> dict[int, tuple[int, int]]:
         """For each partition the places of its first and its last record."""
+        import numpy as np
+
         if not self.partitions:
             return {}
         partitions, places = self.partition_column, np.arange(len(self))
