@@ -27,7 +27,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "tests/unit/sdk/test_publisher.py",
         "benchmarks/",
     ),
-    "fastavro": ("schemas/", "tests/"),
+    "fastavro": ("schemas/", "tests/", "benchmarks/rivals/plain_fold.py"),
     "numpy": (
         "consumer/sessionfold_consumer/decode.py",
         "consumer/sessionfold_consumer/fold.py",
