@@ -1,0 +1,69 @@
+"""The rivals by themselves: ``python -m benchmarks.rivals`` runs each once and checks its answer.
+
+Starts a real broker and fills a topic. ``benchmarks.fold`` is what sets them beside the service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.books import run
+from benchmarks.rivals import RIVALS, Rival, digest, expected_digest
+from benchmarks.workload import Workload, fill
+from tests.services.kafka import KafkaBroker, kafka_available
+from tests.services.topics import create_topic, unique_topic_name
+
+
+def main() -> int:
+    """Run the rivals; return 0 when all that can run here gave the right answer."""
+    given = _arguments()
+    missing = kafka_available()
+    if missing is not None:
+        print(missing, file=sys.stderr)
+        return 1
+    workload = Workload(
+        events=given.events, sessions=given.sessions, live=given.live, seed=given.seed
+    )
+    chosen = [each for each in RIVALS if not given.only or each.name in given.only]
+    with KafkaBroker.start(heap_megabytes=1024) as broker:
+        topic = unique_topic_name("rivals")
+        create_topic(broker, topic, given.partitions)
+        fill(broker.bootstrap_servers, topic, workload)
+        print(f"{'':<12}{'records/s':>12}{'CPU µs/record':>16}{'peak MiB':>10}  answer")
+        return sum(_wrong(each, broker.bootstrap_servers, topic, workload) for each in chosen)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rivals", description=__doc__)
+    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--sessions", type=int, default=27_000)
+    parser.add_argument("--live", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--only", nargs="+", choices=[each.name for each in RIVALS])
+    return parser.parse_args()
+
+
+def _wrong(rival: Rival, servers: str, topic: str, workload: Workload) -> int:
+    """Run a rival and print a line; return 1 when its answer is wrong."""
+    missing = rival.missing()
+    if missing is not None:
+        print(f"{rival.name:<12}not here: {missing}")
+        return 0
+    rival.prepare()
+    with tempfile.TemporaryDirectory(prefix="sessionfold-rival-") as folder:
+        books = run(rival.command(servers, topic, workload.events, Path(folder)))
+        right = digest(rival.results(Path(folder))) == expected_digest(workload)
+    rate = workload.events / float(books.output.split()[-1])
+    cpu = books.cpu_seconds / workload.events * 1e6
+    peak = books.peak_bytes / 1024**2
+    answer = "right" if right else "WRONG"
+    print(f"{rival.name:<12}{rate:>12,.0f}{cpu:>16.2f}{peak:>10.0f}  {answer}", flush=True)
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
