@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from .sqlite_file import connect, transaction
 from .sqlite_migrations import GENERATIONS
 
 _ROWS_AT_ONCE = (1_000, 100, 10, 1)
+_SESSION_ID = itemgetter(0)
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
 
@@ -229,11 +231,12 @@ class SqliteStore:
             raise FencedError(held.partition)
 
     def _merge(self, rows: Sequence[Row]) -> None:
-        """Merge rows, many with one statement.
+        """Merge rows, many with one statement, in the order of the index.
 
         Python's lock is released and taken for each execution. Beside a busy thread that takes
         longer than the merge of a row.
         """
+        rows = sorted(rows, key=_SESSION_ID)
         done = 0
         for size, statement in self._merging:
             while len(rows) - done >= size:
