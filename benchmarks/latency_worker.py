@@ -29,7 +29,9 @@ class Plan:
     rate: int
     """Updates a second."""
     seconds: float
-    """How long, the warm-up included."""
+    """How long."""
+    warm_up_seconds: float
+    """As much before that; it is not counted."""
     sessions: int
     """The sessions that are updated in turn."""
     probe_share: float
@@ -94,7 +96,7 @@ def _work(plan: Plan) -> float:
     """Make all updates; return their rate."""
     next_session = itertools.cycle(_begun(plan.sessions)).__next__
     next_probed = itertools.cycle(_begun(plan.probe_sessions)).__next__
-    total = int(plan.rate * plan.seconds)
+    total = int(plan.rate * (plan.warm_up_seconds + plan.seconds))
     chance = random.Random(1)
     began, made = time.monotonic(), 0
     while made < total:
