@@ -18,18 +18,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 import sessionfold_schemas as contract
 
+from .answers import FIELDS
+
 _RECORDS_A_TRANSACTION = 1_000
 _STALLED_SECONDS = 60.0
 _SCHEMA = fastavro.parse_schema(dict(contract.current().avro_schema))
-_FIELDS = (
-    "session_name",
-    "task",
-    "session_eval",
-    "session_eval_reason",
-    "is_successful",
-    "is_successful_reason",
-    "is_finished",
-)
 _TABLES = """
 CREATE TABLE sessions (
     session_id TEXT NOT NULL UNIQUE, session_name TEXT, task TEXT, session_eval REAL,
@@ -38,9 +31,9 @@ CREATE TABLE sessions (
 CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 """
 _UPSERT = f"""
-INSERT INTO sessions (session_id, {", ".join(_FIELDS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO sessions (session_id, {", ".join(FIELDS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id) DO UPDATE SET
-    {", ".join(f"{each} = COALESCE(excluded.{each}, {each})" for each in _FIELDS)}
+    {", ".join(f"{each} = COALESCE(excluded.{each}, {each})" for each in FIELDS)}
 """  # noqa: S608 - names of this file
 _POSITION = """
 INSERT INTO positions VALUES (?, ?)
@@ -62,8 +55,8 @@ class Fold:
         """Merge one record."""
         body = io.BytesIO((message.value() or b"")[contract.HEADER_BYTES :])
         event: Any = fastavro.schemaless_reader(body, _SCHEMA, None)
-        state = self._sessions.setdefault(event["session_id"], dict.fromkeys(_FIELDS))
-        for name in _FIELDS:
+        state = self._sessions.setdefault(event["session_id"], dict.fromkeys(FIELDS))
+        for name in FIELDS:
             if event[name] is not None:
                 state[name] = event[name]
         self._positions[message.partition()] = (message.offset() or 0) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from .answers import sqlite_states
 
 _HERE = Path(__file__).parent
 _REQUIREMENTS = _HERE / "quix-requirements.txt"
-_CACHE = _HERE.parents[1] / ".cache"
+_CACHE = Path(os.environ.get("SESSIONFOLD_TEST_CACHE") or _HERE.parents[1] / ".cache").resolve()
 
 
 class QuixRival:
@@ -35,7 +36,7 @@ class QuixRival:
         environment = _environment()
         if environment.is_dir():
             return
-        _CACHE.mkdir(exist_ok=True)
+        _CACHE.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f"{environment.name}.partial-", dir=_CACHE))
         try:
             _install(partial)
@@ -45,9 +46,8 @@ class QuixRival:
 
     def command(self, servers: str, topic: str, count: int, folder: Path) -> list[str]:
         """Return the program; it keeps ``sessions.db`` and its state in the folder."""
-        # A client of a schema registry that comes with it, and is not used here, warns at import.
-        program = [str(_python()), "-W", "ignore::DeprecationWarning", str(_HERE / "quix_fold.py")]
-        return [*program, servers, topic, str(count), str(folder)]
+        program = _HERE / "quix_fold.py"
+        return [str(_python()), str(program), servers, topic, str(count), str(folder)]
 
     def results(self, folder: Path) -> Iterator[dict[str, Any]]:
         """Yield what the file has."""
