@@ -33,6 +33,8 @@ class Workload:
     live: int = 2_000
     """How many sessions are open at a time; their events are interleaved."""
     seed: int = 1
+    reason_bytes: int | None = None
+    """The length of each reason; None takes short sentences, one in five of them beyond ASCII."""
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of each record, in the order of the log."""
@@ -60,17 +62,20 @@ class Workload:
         each, more = divmod(self.events, self.sessions)
         for number in range(self.sessions):
             name = f"{chance.getrandbits(128):032x}"
-            yield _Session(name, each + (number < more), number % _PRODUCERS)
+            yield _Session(name, each + (number < more), number % _PRODUCERS, self.reason_bytes)
 
 
 class _Session:
     """One session's events: an init, updates, an end."""
 
-    def __init__(self, session_id: str, events: int, producer: int) -> None:
+    def __init__(
+        self, session_id: str, events: int, producer: int, reason_bytes: int | None
+    ) -> None:
         self.key = session_id.encode()
         self.left = events
         self.producer = producer
         self._events = events
+        self._reason_bytes = reason_bytes
         self._prefix = event_prefix(session_id)
         self._producer_id = text_bytes(f"bench-producer-{producer:02}")
 
@@ -88,11 +93,16 @@ class _Session:
         score = chance.random()
         if self.left == 1:
             return {"session_eval": score, "is_successful": score > 0.5,  # noqa: PLR2004
-                    "is_successful_reason": chance.choice(_REASONS),
+                    "is_successful_reason": self._reason(chance),
                     "is_finished": True, "ended_at": occurred_at}  # fmt: skip
         if score < 0.3:  # noqa: PLR2004
             return {"task": f"step {self._events - self.left}"}
-        return {"session_eval": score, "session_eval_reason": chance.choice(_REASONS)}
+        return {"session_eval": score, "session_eval_reason": self._reason(chance)}
+
+    def _reason(self, chance: random.Random) -> str:
+        if self._reason_bytes is None:
+            return chance.choice(_REASONS)
+        return f"{chance.getrandbits(4 * self._reason_bytes):0{self._reason_bytes}x}"
 
 
 def fill(bootstrap_servers: str, topic: str, workload: Workload) -> int:

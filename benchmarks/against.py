@@ -1,0 +1,121 @@
+"""The fold beside its rivals, on the same topic; each has to give the right answer.
+
+``python -m benchmarks.against`` starts a real broker and fills a topic with the live workload. Then
+a bare ``consume()`` loop, ``sessionfold run --until-caught-up`` into SQLite, and each rival (see
+``benchmarks.rivals``) read it, each in a process of its own. It ends with 1 when an answer is wrong,
+or when the service is not as many times as fast as is promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.rivals import RIVALS, Rival, digest, expected_digest
+from benchmarks.scenarios import RIVALS_SCENARIO
+from benchmarks.sides import BARE, Measured, Sides, measured
+from benchmarks.workload import Workload, fill
+from tests.services.kafka import Broker, KafkaBroker, kafka_available
+from tests.services.topics import create_topic, unique_topic_name
+
+OURS = "sessionfold, SQLite"
+
+PROMISED = {"plain": 8.0, "quix": 12.0, "java": 1.0, "streams-1": 3.0, "streams-2": 2.0}
+"""How many times as fast as a rival the service has to be."""
+
+_ROUNDS_OF_THE_FAST = 3
+
+
+def main() -> int:
+    """Run the benchmark; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.against", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=[each.name for each in RIVALS])
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    missing = kafka_available()
+    if missing is not None:
+        print(missing, file=sys.stderr)
+        return 1
+    rivals = _present([each for each in RIVALS if each.name in (given.only or PROMISED)])
+    with KafkaBroker.start(heap_megabytes=1024) as broker:
+        found = _measure(broker, rivals)
+    if given.json is not None:
+        measured_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        figures = {name: [asdict(each) for each in runs] for name, runs in found.items()}
+        given.json.write_text(json.dumps({"measured_at": measured_at, **figures}, indent=2) + "\n")
+    return _report(found)
+
+
+def _present(rivals: Sequence[Rival]) -> list[Rival]:
+    """Return those that can run here, ready to; say what the others lack."""
+    present = []
+    for rival in rivals:
+        missing = rival.missing()
+        if missing is None:
+            rival.prepare()
+            present.append(rival)
+        else:
+            print(f"{rival.name} is left out: {missing}")
+    return present
+
+
+def _measure(broker: Broker, rivals: Sequence[Rival]) -> dict[str, list[Measured]]:
+    servers = broker.bootstrap_servers
+    topic, workload = unique_topic_name("rivals"), RIVALS_SCENARIO.workload
+    create_topic(broker, topic, RIVALS_SCENARIO.partitions)
+    fill(servers, topic, workload)
+    print(f"{workload.events:,} events of {workload.sessions:,} sessions; all answers are checked")
+    sides = Sides(servers, topic, RIVALS_SCENARIO, postgres=None)
+    found: dict[str, list[Measured]] = {BARE: [], OURS: [], **{each.name: [] for each in rivals}}
+    for number in range(_ROUNDS_OF_THE_FAST):
+        found[BARE].append(sides.bare())
+        found[OURS].append(sides.fold("SQLite"))
+        for rival in rivals:
+            if number == 0 or rival.name == "java":
+                found[rival.name].append(_run(rival, servers, topic, workload))
+    return found
+
+
+def _run(rival: Rival, servers: str, topic: str, workload: Workload) -> Measured:
+    with tempfile.TemporaryDirectory(prefix="sessionfold-rival-") as folder:
+        command = rival.command(servers, topic, workload.events, Path(folder))
+        found = measured(command, workload.events)
+        if digest(rival.results(Path(folder))) != expected_digest(workload):
+            raise RuntimeError(f"{rival.name} gave a wrong answer")
+    return found
+
+
+def _report(found: dict[str, list[Measured]]) -> int:
+    """Print one table; return 1 when the service is not as fast as promised."""
+    rates = {
+        name: statistics.median(each.records_per_second for each in runs)
+        for name, runs in found.items()
+    }
+    print(f"{'':<20}{'events/s':>12}{'ratio':>8}{'CPU µs':>9}{'peak MiB':>10}{'we are':>10}")
+    slower = []
+    for name, runs in found.items():
+        cpu = statistics.median(each.cpu_microseconds for each in runs)
+        peak = max(each.peak_mebibytes for each in runs)
+        times = rates[OURS] / rates[name]
+        promised = PROMISED.get(name)
+        told = "" if promised is None else f"{times:>9.1f}x  (at least {promised:.0f}x)"
+        print(
+            f"{name:<20}{rates[name]:>12,.0f}{rates[name] / rates[BARE]:>8.2f}{cpu:>9.2f}"
+            f"{peak:>10.0f}{told}"
+        )
+        if promised is not None and times < promised:
+            slower.append(f"{times:.1f} times {name}, promised {promised:.0f}")
+    for words in slower:
+        print(f"missed: {words}", file=sys.stderr)
+    return 1 if slower else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
