@@ -30,7 +30,7 @@ logger = logging.getLogger("sessionfold_consumer")
 _PROBE_SECONDS = 1.0
 _QUEUE_KIBIBYTES = 16_384
 _FETCH_BYTES = 8 * 1024 * 1024
-_BATCH_BYTES = 32 * 1024 * 1024
+_BATCH_BYTES = 16 * 1024 * 1024
 _CHUNK_RECORDS = 10_000
 _CHUNK_SECONDS = 0.02
 

@@ -19,7 +19,7 @@ from .sqlite_migrations import APPLICATION_ID, SCHEMA_VERSION, migrate, pragma, 
 
 _BUSY_SECONDS = 10
 _RETRY_SECONDS = 0.01
-_CACHE_KIBIBYTES = 65_536
+_CACHE_KIBIBYTES = 32_768
 _PAGE_BYTES = 8_192
 """Of new files. A batch dirties nearly as many larger pages as smaller ones, since the IDs of new
 sessions are spread all over their index; each page has its own price, and each byte one, too."""
