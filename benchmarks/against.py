@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.against`` starts a real broker and fills a topic with the live workload. Then
 a bare ``consume()`` loop, ``sessionfold run --until-caught-up`` into SQLite, and each rival (see
-``benchmarks.rivals``) read it, each in a process of its own. It ends with 1 when an answer is wrong,
-or when the service is not as many times as fast as is promised.
+``benchmarks.rivals``) read it, each in a process of its own. It ends with 1 when an answer is
+wrong, or when the service is not as many times as fast as is promised.
 """
 
 from __future__ import annotations

@@ -251,6 +251,7 @@ _LIMITS = [
     contract.MAX_INT,
     contract.MIN_TIMESTAMP,
     contract.MAX_TIMESTAMP,
+    *(sign << (7 * size - 1) for size in range(1, 10) for sign in (1, -1)),
 ]
 _BOUNDS = [limit + step for limit in _LIMITS for step in (-1, 0, 1)]
 _HOSTILE_INTEGERS = [varint(bound) for bound in (0, *_BOUNDS, -1, -(1 << 64), 1 << 64, 1 << 70)]

@@ -27,6 +27,7 @@ from tests.strategies import (
     hostile_records,
     key_of,
     stored,
+    varint,
     with_piece,
 )
 
@@ -79,6 +80,27 @@ def test_each_field_is_read_as_strictly_as_the_reference_reads_it(field: contrac
     assert by_columns(records) == verdicts
     assert [by_columns([record])[0] for record in records] == verdicts
     assert {type(verdict) for verdict in verdicts} == {dict, str}
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 15, 16, 17, 32, 511, 512])
+def test_a_key_that_differs_in_one_byte_is_none(size: int) -> None:
+    """Wherever that is, and when it is longer or shorter by one; the others of the batch stand."""
+    session_id = "x" * size
+    value = contract.encode({**EVENT, "session_id": session_id})
+    right = session_id.encode()
+    keys = [right[:at] + b"y" + right[at + 1 :] for at in range(size)]
+    verdicts = by_columns([(key, value) for key in (right, *keys, right + b"x", right[:-1], right)])
+    assert isinstance(verdicts[0], dict)
+    assert verdicts[0] == verdicts[-1]
+    assert all(isinstance(each, str) and "key_mismatch" in each for each in verdicts[1:-1])
+
+
+def test_texts_that_only_together_are_one_are_none() -> None:
+    """The first half of a character ends a text, and the next one begins with the second half."""
+    task = next(field for field in FIELDS if field.name == "task")
+    halves = [b"\2" + varint(2) + half for half in (b"a\xc3", b"\xa9b")]
+    verdicts = by_columns([with_piece(EVENT, task, half) for half in halves])
+    assert all(isinstance(each, str) and "UnicodeDecodeError" in each for each in verdicts)
 
 
 def test_a_record_cut_in_two_is_two_bad_records() -> None:
