@@ -226,12 +226,13 @@ def same_bytes(some: Strings, others: Strings, sizes: NDArray[np.int64]) -> NDAr
     same = np.ones(len(sizes), bool)
     places = np.arange(len(sizes))
     for begun in range(0, int(sizes.max(initial=0)), WORD_BYTES):
-        left = sizes[places] - begun
-        if (left <= 0).any():
-            places, left = places[left > 0], left[left > 0]
-        differing = words[starts[places] + begun] ^ other_words[other_starts[places] + begun]
+        longer = sizes > begun
+        if not longer.all():
+            places, sizes = places[longer], sizes[longer]
+            starts, other_starts = starts[longer], other_starts[longer]
+        differing = words[starts + begun] ^ other_words[other_starts + begun]
         # Of the last word only the string's own bytes count.
-        beyond = np.maximum(WORD_BYTES - left, 0).astype(np.uint64) << np.uint64(3)
+        beyond = np.maximum(begun + WORD_BYTES - sizes, 0).astype(np.uint64) << np.uint64(3)
         same[places] &= (differing << beyond) == 0
     return same
 
