@@ -10,7 +10,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChange
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import SQLITE, merges
-from .letters import letter_of, letter_row
+from .letters import LETTER_COLUMNS, letter_of, letter_row
 from .messages import changed_message, missing_message
 from .protocol import (
     Advance,
@@ -37,9 +36,10 @@ from .protocol import (
 from .sqlite_errors import translated
 from .sqlite_file import connect, transaction
 from .sqlite_migrations import GENERATIONS
+from .sqlite_rows import RowsStatement
 
-_ROWS_AT_ONCE = (1_000, 100, 10, 1)
 _SESSION_ID = itemgetter(0)
+"""Of a row: in the order of the index fewer of its pages are touched at a time."""
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
 
@@ -134,11 +134,11 @@ class SqliteStore:
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Merge rows, keep dead letters and advance positions, in one transaction."""
-        with self._transaction() as database:
+        with self._transaction():
             for advance in advances:
                 self._compare_and_set("advance_position", advance.position, advance.next_offset)
-            self._merge(rows)
-            database.executemany(self._sql["keep_dead_letter"], map(letter_row, dead_letters))
+            self._merge.execute(sorted(rows, key=_SESSION_ID))
+            self._keep.execute([*map(letter_row, dead_letters)])
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""
@@ -165,7 +165,7 @@ class SqliteStore:
                 if not database.execute(self._sql["resolve_dead_letter"], changed).rowcount:
                     place = f"{letter.partition}:{letter.offset}"
                     raise NotFoundError("open dead letter", place, "this store")
-            self._merge(rows)
+            self._merge.execute(sorted(rows, key=_SESSION_ID))
 
     def stop(self, reason: str) -> None:
         """Keep that the service stopped itself, and why."""
@@ -218,31 +218,14 @@ class SqliteStore:
     def _turn_to_live(self) -> None:
         """Use the tables of the live generation from here on."""
         self._sql = self._by_generation[self.info().generation]
-        most = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(state_columns())
-        self._merging = [
-            (size, _merging(self._sql["merge_state"], size))
-            for size in _ROWS_AT_ONCE
-            if size <= most
-        ]
+        columns = len(state_columns())
+        self._merge = RowsStatement(self._database, self._sql["merge_state"], columns)
+        self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"], LETTER_COLUMNS)
 
     def _compare_and_set(self, statement: str, held: Position, *values: int) -> None:
         expected = (*values, held.partition, held.next_offset, held.owner_epoch)
         if not self._database.execute(self._sql[statement], expected).rowcount:
             raise FencedError(held.partition)
-
-    def _merge(self, rows: Sequence[Row]) -> None:
-        """Merge rows, many with one statement, in the order of the index.
-
-        Python's lock is released and taken for each execution. Beside a busy thread that takes
-        longer than the merge of a row.
-        """
-        rows = sorted(rows, key=_SESSION_ID)
-        done = 0
-        for size, statement in self._merging:
-            while len(rows) - done >= size:
-                values = list(chain.from_iterable(rows[done : done + size]))
-                self._database.execute(statement, values)
-                done += size
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
         names = [column.name for column in state_columns()]
@@ -261,9 +244,3 @@ class SqliteStore:
 
     def _translated(self, action: str) -> AbstractContextManager[None]:
         return translated(action, self._path)
-
-
-def _merging(statement: str, rows: int) -> str:
-    """Return the statement that merges so many rows."""
-    row = f"({', '.join('?' for _ in state_columns())})"
-    return statement.replace("{rows}", ", ".join([row] * rows))

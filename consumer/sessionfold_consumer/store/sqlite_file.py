@@ -27,11 +27,6 @@ sessions are spread all over their index; each page has its own price, and each 
 # batch of a fast run would end in one.
 _CHECKPOINT_PAGES = 4_096
 
-# Without one, the module looks for an adapter of each null in three places, and raises and catches
-# an AttributeError, which takes longer than all else that is done with the value.
-sqlite3.register_adapter(type(None), {None: None}.get)
-sqlite3.register_adapter(bool, int)
-
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the file of a store; create it, or make an empty file one, unless ``read_only``.

@@ -1,5 +1,5 @@
 -- Statements of the SQLite store, each named and described. What stands in braces is expanded: the live
--- generation, and columns from the contract.
+-- generation, columns from the contract, and places for as many rows as are given.
 
 -- name: read_info
 -- What the store says of itself.
@@ -60,11 +60,11 @@ ON CONFLICT (session_id, partition) DO UPDATE SET
     {merges};
 
 -- name: keep_dead_letter
--- Set a record aside; a second time changes nothing.
+-- Set records aside; a second time changes nothing.
 INSERT INTO dead_letters_{generation} (
     partition, record_offset, timestamp_ms, record_key, record_value, headers, reason, detail, status,
     session_id
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+) VALUES {rows}
 ON CONFLICT DO NOTHING;
 
 -- name: resolve_dead_letter
