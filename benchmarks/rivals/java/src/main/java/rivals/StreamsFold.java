@@ -46,7 +46,7 @@ public final class StreamsFold {
         try (KafkaStreams streams = new KafkaStreams(topology(given[1]).build(), settings)) {
             streams.setUncaughtExceptionHandler(StreamsFold::fail);
             streams.start();
-            Committed.await(given[0], group, Long.parseLong(given[2]));
+            Progress.awaitCommit(streams, given[0], group, Long.parseLong(given[2]));
             long end = System.nanoTime();
             export(streams, folder.resolve("results.jsonl"));
             streams.close(CLOSE);
