@@ -224,7 +224,7 @@ def test_run_ends_on_a_signal(group: Group, number: signal.Signals) -> None:
 
 
 _HOLDING = """
-import sys, time
+import sys, threading, time
 from sessionfold_consumer.observer import Observer
 from sessionfold_consumer.service import Checks
 from sessionfold_consumer.bootstrap import Wiring, service
@@ -240,7 +240,7 @@ with service(settings, Wiring(in_group=True), Telling()) as ready:
     held = []
 
     def hold():
-        if ready.progress().next_offsets and not held:
+        if threading.current_thread() is not threading.main_thread() and not held:
             held.append(True)
             print("holding", flush=True)
             sys.stdin.readline()
@@ -251,7 +251,7 @@ with service(settings, Wiring(in_group=True), Telling()) as ready:
     ready.run(lambda: time.monotonic() > ends)
     print(ready.progress().records, flush=True)
 """
-"""A member that waits for a line before its first commit, the batch in hand."""
+"""A member whose first commit waits for a line; commits are what is not in the main thread."""
 
 
 def test_a_member_that_was_frozen_writes_nothing(group: Group) -> None:
