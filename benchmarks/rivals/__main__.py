@@ -25,7 +25,11 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 1
     workload = Workload(
-        events=given.events, sessions=given.sessions, live=given.live, seed=given.seed
+        events=given.events,
+        sessions=given.sessions,
+        live=given.live,
+        seed=given.seed,
+        reason_bytes=given.reason_bytes,
     )
     chosen = [each for each in RIVALS if not given.only or each.name in given.only]
     with KafkaBroker.start(heap_megabytes=1024) as broker:
@@ -42,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=27_000)
     parser.add_argument("--live", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--reason-bytes", type=int, help="default: short sentences")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--only", nargs="+", choices=[each.name for each in RIVALS])
     return parser.parse_args()
