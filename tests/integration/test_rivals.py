@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from benchmarks.rivals import FIELDS, RIVALS, Rival, digest, expected_digest
 from benchmarks.workload import Workload, fill
 from tests.conftest import require
 from tests.services.kafka import Broker
+
+_ROOT = Path(__file__).parents[2]
 
 SHORT = Workload(events=3_000, sessions=300, live=50)
 LONG = Workload(events=120_000, sessions=12_000)
@@ -44,6 +47,13 @@ def test_a_rival_folds_every_session_to_its_last_values(
     states = list(rival.results(tmp_path))
     assert len(states) == workload.sessions
     assert digest(states) == expected_digest(workload)
+
+
+def test_kafka_streams_is_of_the_brokers_version() -> None:
+    """A broker that is raised takes its rival along."""
+    poms = [_ROOT / "benchmarks/rivals/java/pom.xml", _ROOT / "tests/services/kafka-pom.xml"]
+    found = [re.findall("<kafka.version>.+</kafka.version>", pom.read_text()) for pom in poms]
+    assert found[0] == found[1] != []
 
 
 def test_the_digest_is_of_the_states_alone() -> None:
