@@ -87,7 +87,7 @@ class Source(Protocol):
     ) -> Fetched:
         """Return records as they come, when there are ``max_records`` or the time is over.
 
-        Once ``is_wanted`` says so, records are returned without waiting for more, but for 20 ms
+        Once ``is_wanted`` says so, records are returned without waiting for more, but for 10 ms
         in which others may follow the first; and nothing is, when it begins to say so.
         Large records end a batch before, so that it never holds much more than 16 MiB.
         A broker that is away gives empty batches: the source goes on by itself when it is back.
