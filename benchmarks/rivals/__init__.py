@@ -13,7 +13,8 @@ from .quix import QuixRival
 __all__ = ["FIELDS", "RIVALS", "Rival", "digest", "expected_digest"]
 
 RIVALS: tuple[Rival, ...] = (
-    PlainRival(),
+    PlainRival(is_batched=False),
+    PlainRival(is_batched=True),
     QuixRival(),
     JavaRival(),
     StreamsRival(threads=1),

@@ -11,9 +11,16 @@ from .answers import sqlite_states
 
 
 class PlainRival:
-    """``poll()``, fastavro, a dictionary, and SQLite in transactions of 1,000 records."""
+    """``poll()``, fastavro, and SQLite in transactions of 1,000 records.
 
-    name = "plain"
+    Args:
+        is_batched: merge the records of a transaction in a dictionary, and upsert each session
+            once; otherwise each record is upserted.
+    """
+
+    def __init__(self, *, is_batched: bool) -> None:
+        self._how = "batched" if is_batched else "each"
+        self.name = "plain, batched" if is_batched else "plain"
 
     def missing(self) -> str | None:
         """Nothing is: it needs what the project needs."""
@@ -25,7 +32,8 @@ class PlainRival:
     def command(self, servers: str, topic: str, count: int, folder: Path) -> list[str]:
         """Return the program; it keeps ``sessions.db`` in the folder."""
         module = "benchmarks.rivals.plain_fold"
-        return [sys.executable, "-m", module, servers, topic, str(count), str(folder)]
+        arguments = [servers, topic, str(count), str(folder), self._how]
+        return [sys.executable, "-m", module, *arguments]
 
     def results(self, folder: Path) -> Iterator[dict[str, Any]]:
         """Yield what the file has."""

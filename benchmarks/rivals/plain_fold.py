@@ -1,7 +1,8 @@
 """Folds a topic as most would write it. Prints the seconds it took.
 
-The arguments are brokers, topic, number of records and folder. Records are polled one by one,
-decoded by fastavro, merged in a dictionary, and upserted with the positions every 1,000 records.
+The arguments are brokers, topic, number of records, folder and ``each`` or ``batched``. Records are
+polled one by one and decoded by fastavro; each is upserted, or those of a transaction are merged in
+a dictionary first. A transaction has 1,000 records and their positions.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ ON CONFLICT (partition) DO UPDATE SET next_offset = excluded.next_offset
 class Fold:
     """The touched sessions and positions since the last transaction."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, is_batched: bool) -> None:
+        self._is_batched = is_batched
         self._database = sqlite3.connect(file)
         self._database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         self._database.executescript(_TABLES)
@@ -55,11 +57,14 @@ class Fold:
         """Merge one record."""
         body = io.BytesIO((message.value() or b"")[contract.HEADER_BYTES :])
         event: Any = fastavro.schemaless_reader(body, _SCHEMA, None)
+        self._positions[message.partition()] = (message.offset() or 0) + 1
+        if not self._is_batched:
+            self._database.execute(_UPSERT, [event["session_id"], *map(event.get, FIELDS)])
+            return
         state = self._sessions.setdefault(event["session_id"], dict.fromkeys(FIELDS))
         for name in FIELDS:
             if event[name] is not None:
                 state[name] = event[name]
-        self._positions[message.partition()] = (message.offset() or 0) + 1
 
     def commit(self) -> None:
         """Write what was merged, in one transaction."""
@@ -77,14 +82,14 @@ class Fold:
 
 def main() -> None:
     """Fold, then print the seconds."""
-    servers, topic, count, folder = sys.argv[1:]
+    servers, topic, count, folder, how = sys.argv[1:]
     start = time.perf_counter()
     consumer = Consumer(
         {"bootstrap.servers": servers, "group.id": "plain", "enable.auto.commit": False}
     )
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
-    fold = Fold(Path(folder, "sessions.db"))
+    fold = Fold(Path(folder, "sessions.db"), is_batched=how == "batched")
     for number in range(1, int(count) + 1):
         fold.apply(_next(consumer))
         if number % _RECORDS_A_TRANSACTION == 0:

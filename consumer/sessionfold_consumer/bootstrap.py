@@ -6,12 +6,13 @@ broker, then the topic, then whether the two belong together.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from .background import one_thread
@@ -29,6 +30,9 @@ from .topic import refuse_destructive
 
 logger = logging.getLogger("sessionfold_consumer")
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 256 * 1024 * 1024
+_LARGEST_ARRAY_BYTES = 64 * 1024 * 1024
 _COLLECTION_OBJECTS = 500_000
 """Several times what two batches of the largest size hold."""
 
@@ -54,6 +58,7 @@ def service(
     Raises:
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
     """
+    _keep_freed_memory()
     with closing(open_store(settings.store)) as store:
         _refuse_stopped(store)
         broker = Broker(settings)
@@ -89,6 +94,18 @@ def end_offsets(settings: Settings) -> dict[int, int]:
     partitions = range(Broker(settings).partition_count(settings.topic))
     with closing(KafkaSource(settings, "sessionfold-ends", partitions)) as source:
         return {partition: source.watermarks(partition).high for partition in partitions}
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what a batch gave back for the next one, where it can be told so.
+
+    Otherwise the system takes the pages of large arrays back, and clears them, a hundred times a
+    batch. The settings are glibc's (``mallopt(3)``); the service's bounds of memory hold with them.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_ARRAY_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ LONG = Workload(events=120_000, sessions=12_000)
 
 _MARKS = {
     "plain": (),
+    "plain, batched": (),
     "quix": (pytest.mark.soak,),
     "java": (pytest.mark.soak, pytest.mark.java),
     "streams-1": (pytest.mark.soak, pytest.mark.java),
