@@ -121,6 +121,8 @@ class KafkaSource:
         deadline = time.monotonic() + timeout_seconds
         was_wanted = is_wanted()
         while len(gathered.records) < max_records and gathered.room > 0:
+            if self._assigned and not self._started:
+                break  # nothing comes before what was given is started
             wait = max(0.0, deadline - time.monotonic())
             is_first = not gathered.records
             # For several records the client waits until it has all of them; for the first, it is

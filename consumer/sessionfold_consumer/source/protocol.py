@@ -90,6 +90,7 @@ class Source(Protocol):
         Once ``is_wanted`` says so, records are returned without waiting for more, but for 10 ms
         in which others may follow the first; and nothing is, when it begins to say so.
         Large records end a batch before, so that it never holds much more than 16 MiB.
+        Nor is anything waited for while what was given has not been started.
         A broker that is away gives empty batches: the source goes on by itself when it is back.
         A topic that is deleted does, too: that it is still there is the caller's to ask.
 
