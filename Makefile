@@ -36,7 +36,7 @@ check: $(INSTALLED) ## Lint, format, types, and what the wheel holds.
 soak: $(INSTALLED) ## The tests that run for minutes: random kills, many generated cases.
 	@SESSIONFOLD_TEST_PROFILE=soak $(IN_VENV) -m pytest -m "soak or hypothesis" $(ARGS)
 
-bench: $(INSTALLED) ## The benchmarks, side by side with what they are compared to.
+bench: $(INSTALLED) ## The benchmarks, side by side with what they are compared to; half an hour.
 	@$(IN_VENV) -m benchmarks $(ARGS)
 
 peers: $(INSTALLED) ## Install the telemetry clients that the benchmark sets the SDK beside.
