@@ -150,8 +150,7 @@ class Service:
         """
         while not stopping() and not self._is_done():
             self.step()
-        with suppress(BrokerUnreachableError, StoreBusyError, FencedError):
-            self._finish()
+        self._finish_for_good()
         return self.progress()
 
     def step(self) -> None:
@@ -273,6 +272,15 @@ class Service:
         self._work, self._next = self._next, None
         self._observer.staged("store", seconds)
         self._note_stored(work.tried)
+
+    def _finish_for_good(self) -> None:
+        """Wait for the commit under way; what could not be stored is left to the next process."""
+        try:
+            self._finish()
+        except FencedError as error:
+            self._observer.fenced([error.partition])
+        except (BrokerUnreachableError, StoreBusyError) as error:
+            logger.warning("the last batch was not stored, the next run folds it: %s", error)
 
     @contextmanager
     def _sparing(self) -> Iterator[None]:

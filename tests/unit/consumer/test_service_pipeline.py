@@ -151,6 +151,18 @@ def test_a_run_ends_with_what_is_being_stored() -> None:
     assert caught_up(store, topic)
 
 
+def test_a_run_may_end_with_what_could_not_be_stored() -> None:
+    """It is as if the process had ended a little before; the next one folds it."""
+    topic, store = Topic(), bound(FailingStore())
+    service, _ = slow_service(topic, store)
+    topic.append(of(0))
+    store.failures = ["busy"]
+    service.step()
+    assert service.run(lambda: True).records == 0
+    new_service(MemorySource(topic.log), store).run(lambda: caught_up(store, topic))
+    assert_is_fold_of_its_prefix(store, topic)
+
+
 def test_what_makes_a_store_unusable_is_heard_in_the_loop() -> None:
     """It ends the service as it would without a thread."""
     topic, store = Topic(), bound(FailingStore())
