@@ -120,6 +120,8 @@ def _prepare(database: sqlite3.Connection, path: Path, read_only: bool) -> None:
         database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         _use_wal(database)
         database.execute("PRAGMA synchronous = NORMAL")
+        # SQLite's own default; some distributions overwrite what an update leaves with zeros.
+        database.execute("PRAGMA secure_delete = OFF")
         database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
         database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         _migrate(database, path)
