@@ -38,6 +38,7 @@ _PADDING = bytes(16)
 varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 WORD_BYTES = 8
+_TEXTS_TOGETHER = 32
 _TOP_BITS = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _PACKING = [
@@ -326,7 +327,10 @@ def _check_texts(walk: Walk, column: Column) -> None:
     texts = pieces(walk.joined, column.only(suspects))
     if _are_texts(texts):
         return
-    found = [text_fault(text) for text in texts]
+    found: list[Fault | None] = []
+    for begun in range(0, len(texts), _TEXTS_TOGETHER):
+        some = texts[begun : begun + _TEXTS_TOGETHER]
+        found += [None] * len(some) if _are_texts(some) else map(text_fault, some)
     for fault in {each for each in found if each is not None}:
         wrong = suspects[[each is fault for each in found]]
         walk.refuse(column.places[wrong], fault)
