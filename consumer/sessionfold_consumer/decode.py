@@ -83,7 +83,7 @@ def decode(batch: RecordBatch) -> Events:
     _check_keys(walk, batch, columns)
     accepted = np.flatnonzero(walk.valid)
     if len(accepted) < len(batch):
-        columns = {name: column.only(walk.valid[column.places]) for name, column in columns.items()}
+        columns = {name: _accepted(walk, column) for name, column in columns.items()}
     return Events(
         batch=batch,
         joined=walk.joined,
@@ -91,6 +91,12 @@ def decode(batch: RecordBatch) -> Events:
         columns=columns,
         refused=_refusals(walk, batch),
     )
+
+
+def _accepted(walk: Walk, column: Column) -> Column:
+    """Return the values of records that were not refused."""
+    valid = walk.valid[column.places]
+    return column if valid.all() else column.only(valid)
 
 
 def _walk(values: list[bytes | None]) -> Walk:

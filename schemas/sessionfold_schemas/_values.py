@@ -25,6 +25,12 @@ def session_id_problem(session_id: str) -> str | None:
     Allowed are 1 to 512 UTF-8 bytes with no control character (Unicode category Cc) and no lone
     surrogate. IDs are compared as bytes and never normalised.
     """
+    if (
+        session_id.isascii()
+        and session_id.isprintable()
+        and 0 < len(session_id) <= MAX_SESSION_ID_BYTES
+    ):
+        return None
     try:
         size = len(session_id.encode())
     except UnicodeEncodeError:
