@@ -20,6 +20,7 @@ from sessionfold_schemas import (
     MAX_SESSION_ID_BYTES,
     InvalidRecordError,
     current,
+    key_mismatch,
     published,
     session_id_problem,
 )
@@ -32,6 +33,7 @@ from .walk import (
     Fault,
     Places,
     Walk,
+    pieces,
     read_fields,
     same_bytes,
     text_fault,
@@ -149,8 +151,9 @@ def _check_keys(walk: Walk, batch: RecordBatch, columns: dict[str, Column]) -> N
     if not _are_plain_ids(joined, sizes):
         bad_ids = {key for key in set(keys) if not _is_session_id(key)}
         same &= ~np.fromiter(map(bad_ids.__contains__, keys), bool, len(keys))
+    whole = walk.valid & ~same
     walk.valid &= same
-    _note_broken_ids(walk, column.only(~same[column.places]))
+    _note_others_keys(walk, column.only(~same[column.places]), whole)
 
 
 def _are_plain_ids(joined: bytes, sizes: NDArray[np.int64]) -> bool:
@@ -164,13 +167,17 @@ def _are_plain_ids(joined: bytes, sizes: NDArray[np.int64]) -> bool:
     )
 
 
-def _note_broken_ids(walk: Walk, column: Column) -> None:
-    """Note session IDs that are no texts: the walk passed over them, and they come first."""
-    assert column.ends is not None  # noqa: S101 - a string column
-    places = column.places.tolist()
-    for place, start, end in zip(places, column.values.tolist(), column.ends.tolist(), strict=True):
-        if text_fault(walk.joined[start:end]) == Fault.NO_TEXT:
+def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> None:
+    """Note why records are refused whose session ID is not their key, or is not allowed.
+
+    The walk passed over IDs that are no texts, and they come first. What is ``whole`` breaks no
+    other rule; then it is the key, if the ID is allowed.
+    """
+    for place, session_id in zip(column.places.tolist(), pieces(walk.joined, column), strict=True):
+        if text_fault(session_id) == Fault.NO_TEXT:
             walk.faults[place] = Fault.NO_TEXT
+        elif whole[place] and _is_session_id(session_id):
+            walk.faults[place] = Fault.OTHER_KEY
 
 
 def chosen(parts: list[T], places: Places) -> list[T]:
@@ -193,9 +200,16 @@ def _refusals(walk: Walk, batch: RecordBatch) -> list[Refused]:
     """Say of each refused record why."""
     places = np.flatnonzero(~walk.valid)
     return [
-        Refused(place, "malformed", _DETAILS[fault]) if fault else _refused(batch, place)
+        _told(batch, place, fault) if fault else _refused(batch, place)
         for place, fault in zip(places.tolist(), walk.faults[places].tolist(), strict=True)
     ]
+
+
+def _told(batch: RecordBatch, place: int, fault: int) -> Refused:
+    """Say what the reference would say of a fault."""
+    if fault == Fault.OTHER_KEY:
+        return Refused(place, "key_mismatch", key_mismatch(batch.keys[place]))
+    return Refused(place, "malformed", _DETAILS[fault])
 
 
 def _refused(batch: RecordBatch, place: int) -> Refused:

@@ -53,7 +53,7 @@ _NEGATIVE_ZERO = -(1 << 63)
 
 
 class Fault(IntEnum):
-    """What ends the decoding of a record's body, whatever would follow: the first such fault.
+    """What ends the decoding of a record, whatever would follow: the first such fault.
 
     ``UNTOLD`` is all else: what another decoder may pass over, to fail at a later field, or not.
     """
@@ -65,6 +65,8 @@ class Fault(IntEnum):
     """A union has no type of this index."""
     NO_TEXT = 3
     """A text is not UTF-8."""
+    OTHER_KEY = 4
+    """The session ID is not the record's key; nothing else is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

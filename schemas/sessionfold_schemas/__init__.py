@@ -5,7 +5,7 @@ driven by it. Importing this package reads nothing; :func:`current` loads the co
 """
 
 from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
-from ._decode import decode
+from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._environment import KAFKA_PREFIX, kafka_environment
 from ._values import (
@@ -53,6 +53,7 @@ __all__ = [
     "event_prefix",
     "frame",
     "kafka_environment",
+    "key_mismatch",
     "published",
     "session_id_problem",
     "text_bytes",

@@ -103,8 +103,13 @@ def _problem(field: Field, value: Any) -> str | None:  # noqa: ANN401 - any Avro
 
 def _check_key(session_id: str, key: bytes | None) -> None:
     if key != session_id.encode():
-        found = "null" if key is None else f"{len(key)} bytes long and other"
-        raise InvalidRecordError("key_mismatch", f"the record's key is {found} than the session ID")
+        raise InvalidRecordError("key_mismatch", key_mismatch(key))
+
+
+def key_mismatch(key: bytes | None) -> str:
+    """Say in one clause that a key is not the session ID."""
+    found = "null" if key is None else f"{len(key)} bytes long and other"
+    return f"the record's key is {found} than the session ID"
 
 
 @cache
