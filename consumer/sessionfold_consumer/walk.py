@@ -39,6 +39,9 @@ varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 WORD_BYTES = 8
 _TEXTS_TOGETHER = 32
+_LONGEST_BYTES = 10
+_MINUS_TWO = 3
+"""As a zigzag number."""
 _TOP_BITS = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _PACKING = [
@@ -190,6 +193,14 @@ class Walk:
         wrong = data[size - 1] == 0 or (size == 10 and data[9] != 1)  # noqa: PLR2004
         return value & (2**64 - 1), size, wrong
 
+    def _is_beyond(self, cursor: int, end: int) -> bool:
+        """Say whether a union index, however it is written, is that of no type, in any decoder.
+
+        Some take -1 and -2 for the last type and the last but one.
+        """
+        number, size, _ = self._longest_varint(int(cursor))
+        return bool(size < _LONGEST_BYTES and cursor + size <= end and number > _MINUS_TWO)
+
     def at(self, places: Places) -> Places:
         """Return a copy of these records' cursors."""
         return self.cursor.copy() if places is self.every else self.cursor[places]
@@ -205,8 +216,8 @@ class Walk:
         self.advance(places, cursor + 1)
         wrong = (branch & 0xFD) != 0  # zigzag of 1 is 2
         if wrong.any():
-            # Some decoders take -1 and -2 for the last and the last but one.
-            beyond = (branch > 3) & (branch < 0x80)  # noqa: PLR2004 - zigzag of -2, one byte
+            ends = self.ends(places)
+            beyond = [i for i in np.flatnonzero(wrong) if self._is_beyond(cursor[i], ends[i])]
             self.refuse(places[beyond], Fault.NO_BRANCH)
             self.refuse(places[wrong])
         given: Places = places[branch == 2]  # noqa: PLR2004
