@@ -384,8 +384,6 @@ def _headers(record: Message) -> Headers:
     # The client ends so for a name that is not UTF-8, and gives no other way to the headers.
     except (SystemError, UnicodeDecodeError):
         return [(UNREADABLE_HEADERS, None)]
-    if not found:
-        return ()
     return [(str(header[0]), _bytes(header[1])) for header in found]
 
 
