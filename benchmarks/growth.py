@@ -44,7 +44,8 @@ def main() -> int:
         found = [_measure(broker, events, sessions) for events, sessions in SIZES]
     growth = found[-1].cpu_microseconds / found[0].cpu_microseconds
     peak = max(each.peak_mebibytes for each in found)
-    print(f"an event of the largest costs {growth:.2f} times one of the smallest; at most 1.3")
+    words = f"an event of the largest costs {growth:.2f} times one of the smallest"
+    print(f"{words}; at most {MOST_GROWTH}")
     print(f"memory: {peak:.0f} MiB at most, {MOST_MEBIBYTES:.0f} are allowed")
     if given.json is not None:
         given.json.write_text(json.dumps(_figures(found), indent=2) + "\n")

@@ -50,7 +50,7 @@ def prepare(
     """
     batch = _wanted(fetched.batch, positions, ends)
     bounds = [batch.timestamps[place] for range_ in batch.ranges.values() for place in range_]
-    lethal = [batch.partitions.index(each) for each in fatal if each in batch.partitions]
+    lethal = [batch.ranges[each][0] for each in fatal if each in batch.ranges]
     harmless = batch if not lethal else batch.select(sorted({*range(len(batch))} - {*lethal}))
     events = decode(harmless)
     letters = [dead_letter(harmless, refused) for refused in events.refused]

@@ -40,6 +40,7 @@ varint, double) takes more than 10 bytes, so none leaves the buffer."""
 WORD_BYTES = 8
 _TEXTS_TOGETHER = 32
 _LONGEST_BYTES = 10
+"""Of a varint of 64 bits."""
 _MINUS_TWO = 3
 """As a zigzag number."""
 _TOP_BITS = np.uint64(0x8080808080808080)
@@ -177,20 +178,21 @@ class Walk:
         wrong = (word & last) == 0
         raw = _packed(word & within & ~_TOP_BITS)
         for i in np.flatnonzero(stop == 0).tolist():
-            raw[i], size[i], wrong[i] = self._longest_varint(int(cursor[i]))
+            raw[i], size[i], wrong[i] = self._any_varint(int(cursor[i]))
         # Decoders differ in what they raise when a record ends within a varint.
         self.advance(places, cursor + size, Fault.UNTOLD)
         if wrong.any():
             self.refuse(places[wrong])
         return raw
 
-    def _longest_varint(self, cursor: int) -> tuple[int, int, bool]:
-        """Read a varint of more than 8 bytes; return value, size, and whether it is refused."""
-        data = self.joined[cursor : cursor + 10]
-        size = next((i + 1 for i, byte in enumerate(data) if byte < 0x80), 10)  # noqa: PLR2004
+    def _any_varint(self, cursor: int) -> tuple[int, int, bool]:
+        """Read one varint of any size; return value, size, and whether it is refused."""
+        data = self.joined[cursor : cursor + _LONGEST_BYTES]
+        ends = (i + 1 for i, byte in enumerate(data) if byte < 0x80)  # noqa: PLR2004
+        size = next(ends, _LONGEST_BYTES)
         value = sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(data[:size]))
-        # One bit is left in the tenth byte, and has to be set: a shorter varint would do.
-        wrong = data[size - 1] == 0 or (size == 10 and data[9] != 1)  # noqa: PLR2004
+        # One bit is left in the last byte, and has to be set: a shorter varint would do.
+        wrong = data[size - 1] == 0 or (size == _LONGEST_BYTES and data[-1] != 1)
         return value & (2**64 - 1), size, wrong
 
     def _is_beyond(self, cursor: int, end: int) -> bool:
@@ -198,7 +200,7 @@ class Walk:
 
         Some take -1 and -2 for the last type and the last but one.
         """
-        number, size, _ = self._longest_varint(int(cursor))
+        number, size, _ = self._any_varint(int(cursor))
         return bool(size < _LONGEST_BYTES and cursor + size <= end and number > _MINUS_TWO)
 
     def at(self, places: Places) -> Places:
@@ -279,8 +281,8 @@ def _read_integer(walk: Walk, places: Places) -> Column:
 
 def _read_double(walk: Walk, places: Places) -> Column:
     cursor = walk.at(places)
-    bits = walk.data[cursor[:, None] + np.arange(8)].view("<i8")[:, 0]
-    walk.advance(places, cursor + 8)
+    bits = walk.words[cursor].view("<i8")
+    walk.advance(places, cursor + WORD_BYTES)
     # -0.0 becomes 0.0 as bits: arithmetic on a signalling NaN would warn.
     bits[bits == _NEGATIVE_ZERO] = 0
     return Column(places=places, values=bits.view("<f8"))

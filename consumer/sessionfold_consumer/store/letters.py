@@ -8,9 +8,6 @@ from typing import Any
 from ..records import Headers
 from .protocol import DeadLetter
 
-LETTER_COLUMNS = 10
-"""The number of values of a row."""
-
 
 def letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     """Return what is written of a dead letter; its headers are JSON with values in hex."""

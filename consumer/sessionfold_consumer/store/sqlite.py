@@ -20,7 +20,7 @@ from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChange
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import SQLITE, merges
-from .letters import LETTER_COLUMNS, letter_of, letter_row
+from .letters import letter_of, letter_row
 from .messages import changed_message, missing_message
 from .protocol import (
     Advance,
@@ -218,9 +218,8 @@ class SqliteStore:
     def _turn_to_live(self) -> None:
         """Use the tables of the live generation from here on."""
         self._sql = self._by_generation[self.info().generation]
-        columns = len(state_columns())
-        self._merge = RowsStatement(self._database, self._sql["merge_state"], columns)
-        self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"], LETTER_COLUMNS)
+        self._merge = RowsStatement(self._database, self._sql["merge_state"])
+        self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"])
 
     def _compare_and_set(self, statement: str, held: Position, *values: int) -> None:
         expected = (*values, held.partition, held.next_offset, held.owner_epoch)

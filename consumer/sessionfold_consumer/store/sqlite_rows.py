@@ -26,24 +26,27 @@ class RowsStatement:
     Args:
         database: where it is executed.
         statement: with ``{rows}`` in the place of the rows of its VALUES.
-        columns: how many values a row has.
     """
 
-    def __init__(self, database: sqlite3.Connection, statement: str, columns: int) -> None:
-        most = database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // columns
-        row = f"({', '.join('?' * columns)})"
+    def __init__(self, database: sqlite3.Connection, statement: str) -> None:
         self._database = database
-        self._statements = [
-            (size, statement.replace("{rows}", ", ".join([row] * size)))
-            for size in _ROWS_AT_ONCE
-            if size <= most
-        ]
+        self._statement = statement
+        self._by_size: dict[int, str] = {}
 
     def execute(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute it for these rows, in their order."""
+        """Execute it for these rows, in their order; all of them have as many values."""
+        if not rows:
+            return
+        limit = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         done = 0
-        for size, statement in self._statements:
+        for size in (each for each in _ROWS_AT_ONCE if each * len(rows[0]) <= limit):
             while len(rows) - done >= size:
                 values = list(chain.from_iterable(rows[done : done + size]))
-                self._database.execute(statement, values)
+                self._database.execute(self._of_size(size, len(rows[0])), values)
                 done += size
+
+    def _of_size(self, rows: int, columns: int) -> str:
+        if rows not in self._by_size:
+            row = f"({', '.join('?' * columns)})"
+            self._by_size[rows] = self._statement.replace("{rows}", ", ".join([row] * rows))
+        return self._by_size[rows]
