@@ -9,18 +9,17 @@ wrong, or when the service is not as many times as fast as is promised.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.rivals import RIVALS, Rival, digest, expected_digest
+from benchmarks.figures import save
+from benchmarks.rivals import RIVALS, Rival
+from benchmarks.rivals.running import answered
 from benchmarks.scenarios import RIVALS_SCENARIO
-from benchmarks.sides import BARE, Measured, Sides, measured
+from benchmarks.sides import BARE, Measured, Sides
 from benchmarks.workload import Workload, fill
 from tests.services.kafka import Broker, KafkaBroker, kafka_available
 from tests.services.topics import create_topic, unique_topic_name
@@ -46,10 +45,7 @@ def main() -> int:
     rivals = _present([each for each in RIVALS if not given.only or each.name in given.only])
     with KafkaBroker.start(heap_megabytes=1024) as broker:
         found = _measure(broker, rivals)
-    if given.json is not None:
-        measured_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        figures = {name: [asdict(each) for each in runs] for name, runs in found.items()}
-        given.json.write_text(json.dumps({"measured_at": measured_at, **figures}, indent=2) + "\n")
+    save(given.json, {name: [asdict(each) for each in runs] for name, runs in found.items()})
     return _report(found)
 
 
@@ -84,11 +80,9 @@ def _measure(broker: Broker, rivals: Sequence[Rival]) -> dict[str, list[Measured
 
 
 def _run(rival: Rival, servers: str, topic: str, workload: Workload) -> Measured:
-    with tempfile.TemporaryDirectory(prefix="sessionfold-rival-") as folder:
-        command = rival.command(servers, topic, workload.events, Path(folder))
-        found = measured(command, workload.events)
-        if digest(rival.results(Path(folder))) != expected_digest(workload):
-            raise RuntimeError(f"{rival.name} gave a wrong answer")
+    found, is_right = answered(rival, servers, topic, workload)
+    if not is_right:
+        raise RuntimeError(f"{rival.name} gave a wrong answer")
     return found
 
 

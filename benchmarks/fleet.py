@@ -8,7 +8,6 @@ time is that from the first commit of any of them to the last one of all.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from benchmarks.figures import save
 from benchmarks.workload import Workload, fill
 from sessionfold_consumer.store import migrate_store, open_store
 from tests.services.kafka import KafkaBroker, kafka_available
@@ -55,9 +55,7 @@ def main() -> int:
             print(f"{processes} of them: {rates[processes]:,.0f} events/s", flush=True)
     cores = os.cpu_count()
     print(f"two are {rates[2] / rates[1]:.2f} times one, on {cores} cores with broker and database")
-    if given.json is not None:
-        figures = {"cores": cores, "events_per_second": rates}
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    save(given.json, {"cores": cores, "events_per_second": rates})
     return 0
 
 

@@ -9,14 +9,13 @@ reading it, the service into a fresh store of each kind. Each is a process of it
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from benchmarks.figures import save
 from benchmarks.scenarios import SCENARIOS, Scenario, Store
 from benchmarks.sides import BARE, Measured, Sides
 from benchmarks.workload import fill
@@ -52,8 +51,7 @@ def main() -> int:
             each.name: _measure(broker, postgres, scaled(each, given.events), given.rounds)
             for each in chosen
         }
-    if given.json is not None:
-        given.json.write_text(json.dumps(_figures(found), indent=2) + "\n")
+    save(given.json, _figures(found))
     return max(_missed(each, found[each.name]) for each in chosen)
 
 
@@ -131,7 +129,6 @@ def _missed(scenario: Scenario, rounds: Rounds) -> int:
 
 def _figures(found: dict[str, Rounds]) -> dict[str, object]:
     return {
-        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scenarios": {
             scenario: [{name: asdict(each) for name, each in one.items()} for one in rounds]
             for scenario, rounds in found.items()

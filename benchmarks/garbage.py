@@ -10,12 +10,10 @@ median of the ratios is below ``LEAST_RATIO``.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -23,6 +21,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.books import run
+from benchmarks.figures import save
+from benchmarks.sides import Measured, measured
 from benchmarks.workload import Workload, append
 from sessionfold_consumer.config import Settings
 from sessionfold_consumer.source.kafka import KafkaSource
@@ -38,16 +38,6 @@ _MOST_FLIPS = 3
 _MOST_INSERTED = 4
 
 Record = tuple[bytes, bytes]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """One fold of a whole topic by one process."""
-
-    records_per_second: float
-    """From the program's own first contact to its end, without Python's start."""
-    cpu_microseconds: float
-    """Processor time per record, the whole process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,11 +95,8 @@ class Comparison:
 
     def _fold(self, topic: str) -> Measured:
         with tempfile.TemporaryDirectory(prefix="sessionfold-bench-") as folder:
-            books = run(self._command(topic, f"sqlite:///{Path(folder, 'sessions.db')}"))
-        return Measured(
-            records_per_second=self._records / float(books.output.split()[-1]),
-            cpu_microseconds=books.cpu_seconds / self._records * 1e6,
-        )
+            command = self._command(topic, f"sqlite:///{Path(folder, 'sessions.db')}")
+            return measured(command, self._records)
 
     def _command(self, topic: str, store: str) -> list[str]:
         return [sys.executable, "-m", "benchmarks.timed_run", self._servers, topic, store]
@@ -144,9 +131,9 @@ def rounds(comparison: Comparison, count: int) -> list[Round]:
     return [comparison.round(clean_first=number % 2 == 0) for number in range(count)]
 
 
-def median_ratio(measured: Iterable[Round]) -> float:
+def median_ratio(found: Iterable[Round]) -> float:
     """Return the median of the rounds' ratios."""
-    return statistics.median(each.ratio for each in measured)
+    return statistics.median(each.ratio for each in found)
 
 
 def main() -> int:
@@ -166,15 +153,14 @@ def main() -> int:
     workload = Workload(events=given.events, sessions=given.sessions)
     with KafkaBroker.start(heap_megabytes=1024) as broker:
         comparison = Comparison.fill(broker, workload, given.mutated, given.partitions)
-        measured = rounds(comparison, given.rounds)
+        found = rounds(comparison, given.rounds)
         verified = comparison.verify()
-    figures = _report(measured, verified, given.mutated)
-    if given.json is not None:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0 if verified.is_clean and median_ratio(measured) >= LEAST_RATIO else 1
+    figures = _report(found, verified, given.mutated)
+    save(given.json, figures)
+    return 0 if verified.is_clean and median_ratio(found) >= LEAST_RATIO else 1
 
 
-def _report(measured: Sequence[Round], verified: Report, bad: int) -> dict[str, object]:
+def _report(found: Sequence[Round], verified: Report, bad: int) -> dict[str, object]:
     """Print one table of medians; return all of it."""
     print(
         f"{verified.records:,} records, {bad:,} of them mutated, {verified.dead_letters:,} set "
@@ -182,17 +168,16 @@ def _report(measured: Sequence[Round], verified: Report, bad: int) -> dict[str, 
     )
     print(f"{'':<10}{'records/s':>12}{'CPU µs/record':>16}")
     for name in ("clean", "mutated"):
-        each: list[Measured] = [getattr(one, name) for one in measured]
+        each: list[Measured] = [getattr(one, name) for one in found]
         rate = statistics.median(one.records_per_second for one in each)
         cpu = statistics.median(one.cpu_microseconds for one in each)
         print(f"{name:<10}{rate:>12,.0f}{cpu:>16.2f}")
-    ratios = ", ".join(f"{one.ratio:.2f}" for one in measured)
-    print(f"ratio of the rates: {median_ratio(measured):.2f} ({ratios}), at least {LEAST_RATIO}")
+    ratios = ", ".join(f"{one.ratio:.2f}" for one in found)
+    print(f"ratio of the rates: {median_ratio(found):.2f} ({ratios}), at least {LEAST_RATIO}")
     return {
-        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "dead_letters": verified.dead_letters,
         "is_right": verified.is_clean,
-        "rounds": [asdict(one) for one in measured],
+        "rounds": [asdict(one) for one in found],
     }
 
 

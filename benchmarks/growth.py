@@ -8,12 +8,11 @@ more than ``MOST_GROWTH`` times one of the smallest, or memory grows with the to
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.figures import save
 from benchmarks.fold import MOST_MEBIBYTES
 from benchmarks.scenarios import Scenario
 from benchmarks.sides import Measured, Sides
@@ -47,8 +46,7 @@ def main() -> int:
     words = f"an event of the largest costs {growth:.2f} times one of the smallest"
     print(f"{words}; at most {MOST_GROWTH}")
     print(f"memory: {peak:.0f} MiB at most, {MOST_MEBIBYTES:.0f} are allowed")
-    if given.json is not None:
-        given.json.write_text(json.dumps(_figures(found), indent=2) + "\n")
+    save(given.json, _figures(found))
     return 0 if growth <= MOST_GROWTH and peak <= MOST_MEBIBYTES else 1
 
 
@@ -70,7 +68,6 @@ def _measure(broker: Broker, events: int, sessions: int) -> Measured:
 
 def _figures(found: list[Measured]) -> dict[str, object]:
     return {
-        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "sizes": [
             {"events": events, "sessions": sessions, **asdict(each)}
             for (events, sessions), each in zip(SIZES, found, strict=True)

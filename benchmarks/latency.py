@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from benchmarks.figures import save
 from benchmarks.latency_reader import Arrival, follow, looking
 from benchmarks.latency_service import ROOT, environment, serving, wait_until_stored
 from benchmarks.latency_worker import Account, Plan
@@ -99,8 +100,7 @@ def main() -> int:
     ):
         rounds = [_round(broker, postgres, plan) for _ in range(given.rounds)]
     _report(plan, rounds)
-    if given.json is not None:
-        given.json.write_text(json.dumps(_figures(plan, rounds), indent=2) + "\n")
+    save(given.json, _figures(plan, rounds))
     return 0 if all(is_good([each[store] for each in rounds]) for store in rounds[0]) else 1
 
 
@@ -222,7 +222,6 @@ def _row(measured: Measured) -> str:
 
 def _figures(plan: Plan, rounds: Sequence[dict[str, Measured]]) -> dict[str, object]:
     return {
-        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "plan": asdict(plan),
         "rounds": [{store: asdict(each[store]) for store in each} for each in rounds],
     }

@@ -11,13 +11,12 @@ the whole process until everything is delivered. What has arrived is counted whe
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.figures import save
 from benchmarks.peers.clients import PEERS, installed
 from benchmarks.sdk_bench import Bench, started
 from benchmarks.sdk_growth import Growth
@@ -50,9 +49,8 @@ def main() -> int:
         print_growth(grown, what)
     reached = goals(rounds, growth)
     print("\n" + "\n".join(map(str, reached)))
-    if given.json is not None:
-        figures = _figures(rounds, growth, reached) | {"calls": given.calls, "peers": versions}
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    figures = _figures(rounds, growth, reached) | {"calls": given.calls, "peers": versions}
+    save(given.json, figures)
     return 0 if all(goal.is_met for goal in reached) else 1
 
 
@@ -101,7 +99,6 @@ def _figures(
     rounds: Mapping[str, Sequence[Round]], growth: Mapping[str, Growth], reached: Sequence[Goal]
 ) -> dict[str, object]:
     return {
-        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "goals": [asdict(goal) for goal in reached],
         "rounds": {
             name: [{side: asdict(outcome) for side, outcome in each.items()} for each in measured]

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 
-from benchmarks.books import run
-from benchmarks.rivals import RIVALS, Rival, digest, expected_digest
+from benchmarks.rivals import RIVALS, Rival
+from benchmarks.rivals.running import answered
 from benchmarks.workload import Workload, fill
 from tests.services.kafka import KafkaBroker, kafka_available
 from tests.services.topics import create_topic, unique_topic_name
@@ -36,7 +34,7 @@ def main() -> int:
         topic = unique_topic_name("rivals")
         create_topic(broker, topic, given.partitions)
         fill(broker.bootstrap_servers, topic, workload)
-        print(f"{'':<12}{'records/s':>12}{'CPU µs/record':>16}{'peak MiB':>10}  answer")
+        print(f"{'':<14}{'records/s':>12}{'CPU µs/record':>16}{'peak MiB':>10}  answer")
         return sum(_wrong(each, broker.bootstrap_servers, topic, workload) for each in chosen)
 
 
@@ -56,17 +54,16 @@ def _wrong(rival: Rival, servers: str, topic: str, workload: Workload) -> int:
     """Run a rival and print a line; return 1 when its answer is wrong."""
     missing = rival.missing()
     if missing is not None:
-        print(f"{rival.name:<12}not here: {missing}")
+        print(f"{rival.name:<14}not here: {missing}")
         return 0
     rival.prepare()
-    with tempfile.TemporaryDirectory(prefix="sessionfold-rival-") as folder:
-        books = run(rival.command(servers, topic, workload.events, Path(folder)))
-        right = digest(rival.results(Path(folder))) == expected_digest(workload)
-    rate = workload.events / float(books.output.split()[-1])
-    cpu = books.cpu_seconds / workload.events * 1e6
-    peak = books.peak_bytes / 1024**2
+    found, right = answered(rival, servers, topic, workload)
     answer = "right" if right else "WRONG"
-    print(f"{rival.name:<12}{rate:>12,.0f}{cpu:>16.2f}{peak:>10.0f}  {answer}", flush=True)
+    print(
+        f"{rival.name:<14}{found.records_per_second:>12,.0f}{found.cpu_microseconds:>16.2f}"
+        f"{found.peak_mebibytes:>10.0f}  {answer}",
+        flush=True,
+    )
     return 0 if right else 1
 
 
