@@ -8,10 +8,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
-from sessionfold_consumer.background import AtOnce, one_thread
+from sessionfold_consumer.background import one_thread
 from sessionfold_consumer.errors import StoreUnusableError
 from sessionfold_consumer.source import MemorySource
 from sessionfold_consumer.store import MemoryStore
+from tests.pending import Pending
 from tests.unit.consumer.services import (
     FailingStore,
     Item,
@@ -28,25 +29,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RECORD = (b"a", b"no event")
-
-
-class Pending(Future[T]):
-    """A call that is done when it is waited for."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        super().__init__()
-        self._call = call
-
-    def result(self, timeout: float | None = None) -> T:
-        """Do it, and return its result."""
-        if not self.done():
-            future = AtOnce().submit(self._call)
-            error = future.exception()
-            if error is None:
-                self.set_result(future.result())
-            else:
-                self.set_exception(error)
-        return super().result(timeout)
 
 
 class Slow(Executor):
