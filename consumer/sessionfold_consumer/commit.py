@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from .dead_letters import dead_letter, fatal_letter
+from .dead_letters import dead_letters, fatal_letter
 from .decode import Refused, decode
 from .fold import fold
 from .records import RecordBatch
@@ -53,11 +53,13 @@ def prepare(
     lethal = [batch.ranges[each][0] for each in fatal if each in batch.ranges]
     harmless = batch if not lethal else batch.select(sorted({*range(len(batch))} - {*lethal}))
     events = decode(harmless)
-    letters = [dead_letter(harmless, refused) for refused in events.refused]
     return Commit(
         advances=_advances(_reached(batch, fetched, ends), positions),
         rows=fold(events),
-        dead_letters=[*letters, *(fatal_letter(batch, place) for place in lethal)],
+        dead_letters=[
+            *dead_letters(harmless, events.refused),
+            *(fatal_letter(batch, place) for place in lethal),
+        ],
         records=len(batch),
         refused=events.refused,
         timestamps=(min(bounds), max(bounds)) if bounds else None,

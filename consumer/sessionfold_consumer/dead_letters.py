@@ -56,9 +56,9 @@ def portions(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
         yield portion
 
 
-def dead_letter(batch: RecordBatch, refused: Refused) -> DeadLetter:
-    """Return the dead letter of one refused record: all that Kafka had of it, and the reason."""
-    return _letter(batch, refused.place, refused.reason, refused.detail)
+def dead_letters(batch: RecordBatch, refused: Iterable[Refused]) -> list[DeadLetter]:
+    """Return the dead letters of refused records: all that Kafka had of each, and the reason."""
+    return [_letter(batch, *each) for each in refused]
 
 
 def fatal_letter(batch: RecordBatch, place: int) -> DeadLetter:

@@ -20,9 +20,11 @@ from sessionfold_schemas import (
     MAX_SESSION_ID_BYTES,
     InvalidRecordError,
     current,
+    fingerprint_of,
     key_mismatch,
     published,
     session_id_problem,
+    unknown_fingerprint,
 )
 from sessionfold_schemas import decode as decode_strictly
 
@@ -81,7 +83,7 @@ def decode(batch: RecordBatch) -> Events:
     """Decode and validate every record of a batch. Pure; never raises for what a record holds."""
     walk = _walk(batch.values)
     columns = _merged([read_fields(walk, contract) for contract in published()])
-    walk.valid &= walk.known
+    walk.refuse_unknown()
     _check_keys(walk, batch, columns)
     accepted = np.flatnonzero(walk.valid)
     if len(accepted) < len(batch):
@@ -209,6 +211,9 @@ def _told(batch: RecordBatch, place: int, fault: int) -> Refused:
     """Say what the reference would say of a fault."""
     if fault == Fault.OTHER_KEY:
         return Refused(place, "key_mismatch", key_mismatch(batch.keys[place]))
+    if fault == Fault.NO_SCHEMA:
+        value = cast("bytes", batch.values[place])
+        return Refused(place, "unknown_schema", unknown_fingerprint(fingerprint_of(value)))
     return Refused(place, "malformed", _DETAILS[fault])
 
 

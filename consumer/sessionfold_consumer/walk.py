@@ -38,7 +38,7 @@ _PADDING = bytes(16)
 varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 WORD_BYTES = 8
-_TEXTS_TOGETHER = 32
+_TEXTS_TOGETHER = 16
 _LONGEST_BYTES = 10
 """Of a varint of 64 bits."""
 _MINUS_TWO = 3
@@ -71,6 +71,8 @@ class Fault(IntEnum):
     """A text is not UTF-8."""
     OTHER_KEY = 4
     """The session ID is not the record's key; nothing else is wrong."""
+    NO_SCHEMA = 5
+    """No published contract has the header's fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +140,15 @@ class Walk:
         self.known |= same
         return self.every if same.all() else np.flatnonzero(same)
 
+    def refuse_unknown(self) -> None:
+        """Refuse what no contract has written; to be called when all were asked for."""
+        unknown = self.valid & ~self.known
+        if unknown.any():
+            magic = int.from_bytes(MAGIC, "little")
+            framed = unknown & (self.words[self.start] & np.uint64(0xFFFF) == magic)
+            self.refuse(np.flatnonzero(framed), Fault.NO_SCHEMA)
+            self.refuse(np.flatnonzero(unknown & ~framed))
+
     def refuse(self, places: Places, fault: Fault = Fault.UNTOLD) -> None:
         """Mark records as invalid, those that still were valid with this fault; park cursors."""
         self.faults[places[self.valid[places]]] = fault
@@ -195,13 +206,20 @@ class Walk:
         wrong = data[size - 1] == 0 or (size == _LONGEST_BYTES and data[-1] != 1)
         return value & (2**64 - 1), size, wrong
 
-    def _is_beyond(self, cursor: int, end: int) -> bool:
-        """Say whether a union index, however it is written, is that of no type, in any decoder.
+    def _refuse_branches(
+        self, places: Places, cursor: Places, first_byte: NDArray[np.uint8]
+    ) -> None:
+        """Refuse records whose union index is neither 0 nor 1 in its shortest form.
 
-        Some take -1 and -2 for the last type and the last but one.
+        Some decoders take -1 and -2 for the last type and the last but one: these are untold.
         """
-        number, size, _ = self._any_varint(int(cursor))
-        return bool(size < _LONGEST_BYTES and cursor + size <= end and number > _MINUS_TWO)
+        beyond = first_byte > _MINUS_TWO
+        for i in np.flatnonzero(first_byte >= 0x80).tolist():  # noqa: PLR2004 - the continuation bit
+            number, size, _ = self._any_varint(int(cursor[i]))
+            is_whole = size < _LONGEST_BYTES and cursor[i] + size <= self.end[places[i]]
+            beyond[i] = is_whole and number > _MINUS_TWO
+        self.refuse(places[beyond], Fault.NO_BRANCH)
+        self.refuse(places[~beyond])
 
     def at(self, places: Places) -> Places:
         """Return a copy of these records' cursors."""
@@ -216,12 +234,11 @@ class Walk:
         cursor = self.at(places)
         branch = self.data[cursor]
         self.advance(places, cursor + 1)
-        wrong = (branch & 0xFD) != 0  # zigzag of 1 is 2
-        if wrong.any():
-            ends = self.ends(places)
-            beyond = [i for i in np.flatnonzero(wrong) if self._is_beyond(cursor[i], ends[i])]
-            self.refuse(places[beyond], Fault.NO_BRANCH)
-            self.refuse(places[wrong])
+        wrong = np.flatnonzero((branch & 0xFD) != 0)  # zigzag of 1 is 2
+        if len(wrong):
+            # A record that was refused before stands at its end, in front of another's bytes.
+            wrong = wrong[self.valid[places[wrong]]]
+            self._refuse_branches(places[wrong], cursor[wrong], branch[wrong])
         given: Places = places[branch == 2]  # noqa: PLR2004
         return given
 

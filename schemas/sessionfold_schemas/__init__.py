@@ -17,13 +17,14 @@ from ._values import (
     session_id_problem,
     text_problem,
 )
-from ._wire import HEADER_BYTES, MAGIC, MAX_RECORD_BYTES, frame, unframe
+from ._wire import HEADER_BYTES, MAGIC, MAX_RECORD_BYTES, fingerprint_of, frame, unframe
 from .errors import (
     ContractError,
     InvalidEventError,
     InvalidRecordError,
     Reason,
     UnknownFingerprintError,
+    unknown_fingerprint,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "encode",
     "encoder",
     "event_prefix",
+    "fingerprint_of",
     "frame",
     "kafka_environment",
     "key_mismatch",
@@ -59,4 +61,5 @@ __all__ = [
     "text_bytes",
     "text_problem",
     "unframe",
+    "unknown_fingerprint",
 ]

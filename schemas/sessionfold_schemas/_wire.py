@@ -39,6 +39,11 @@ def unframe(value: bytes) -> tuple[Contract, bytes]:
             f"an event starts with c301 and a fingerprint of 8 bytes",
         )
     try:
-        return by_fingerprint(value[2:HEADER_BYTES]), value[HEADER_BYTES:]
+        return by_fingerprint(fingerprint_of(value)), value[HEADER_BYTES:]
     except UnknownFingerprintError as error:
         raise InvalidRecordError("unknown_schema", str(error)) from None
+
+
+def fingerprint_of(value: bytes) -> bytes:
+    """Return the fingerprint in the header of a record's value."""
+    return value[len(MAGIC) : HEADER_BYTES]

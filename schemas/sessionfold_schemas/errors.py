@@ -41,10 +41,15 @@ class UnknownFingerprintError(ContractError):
 
     def __init__(self, fingerprint: bytes) -> None:
         self.fingerprint = fingerprint
-        super().__init__(
-            f"no published version of SessionUpdated has the fingerprint {fingerprint.hex()}; "
-            "upgrade this side to a release that knows the writer's schema"
-        )
+        super().__init__(unknown_fingerprint(fingerprint))
+
+
+def unknown_fingerprint(fingerprint: bytes) -> str:
+    """Say that no published version has this fingerprint."""
+    return (
+        f"no published version of SessionUpdated has the fingerprint {fingerprint.hex()}; "
+        "upgrade this side to a release that knows the writer's schema"
+    )
 
 
 class InvalidEventError(ContractError):

@@ -380,11 +380,11 @@ class _Timestamps(Sequence[int]):
 
 def _headers(record: Message) -> Headers:
     try:
-        found = record.headers() or []
+        found = record.headers()
     # The client ends so for a name that is not UTF-8, and gives no other way to the headers.
     except (SystemError, UnicodeDecodeError):
         return [(UNREADABLE_HEADERS, None)]
-    return [(str(header[0]), _bytes(header[1])) for header in found]
+    return [(str(header[0]), _bytes(header[1])) for header in found] if found else []
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:
