@@ -33,6 +33,11 @@ SCENARIOS = (
         goals={"SQLite": 0.45, "PostgreSQL": 0.35},
     ),
     Scenario(
+        name="random IDs",
+        about="live, session IDs of version 4: in no order",
+        workload=Workload(events=2_000_000, sessions=167_000, random_ids=True),
+    ),
+    Scenario(
         name="wide",
         about="every event is another session's",
         workload=Workload(events=1_000_000, sessions=1_000_000),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
 
+from sessionfold._ids import RANDOM_BITS, session_id_at
 from sessionfold_schemas import encoder, event_prefix, text_bytes
 
 _EPOCH_MICROSECONDS = 1_767_225_600_000_000
@@ -33,6 +35,8 @@ class Workload:
     live: int = 2_000
     """How many sessions are open at a time; their events are interleaved."""
     seed: int = 1
+    random_ids: bool = False
+    """Take session IDs in no order (UUIDs of version 4) instead of those that the SDK makes."""
     reason_bytes: int | None = None
     """The length of each reason; None takes short sentences, one in five of them beyond ASCII."""
 
@@ -61,8 +65,14 @@ class Workload:
     def _sessions(self, chance: random.Random) -> Iterator[_Session]:
         each, more = divmod(self.events, self.sessions)
         for number in range(self.sessions):
-            name = f"{chance.getrandbits(128):032x}"
+            name = self._name(number * each, chance)
             yield _Session(name, each + (number < more), number % _PRODUCERS, self.reason_bytes)
+
+    def _name(self, event: int, chance: random.Random) -> str:
+        if self.random_ids:
+            return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        begun = _EPOCH_MICROSECONDS + event * _EVENT_MICROSECONDS
+        return session_id_at(begun * 1_000, chance.getrandbits(RANDOM_BITS))
 
 
 class _Session:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from . import _process
 from ._fields import Flag, Number, checked_fields, masked
+from ._ids import new_session_id
 from ._inbox import EVENT_BYTES, charged
 from ._session import (
     CurrentSession,
@@ -64,7 +64,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
 
     Args:
         session_name: a name for people.
-        session_id: the session to resume; None starts a new one with a random UUID.
+        session_id: the session to resume; None starts a new one with a new UUID.
         task: what the session is doing now.
         masking_function: applied to every free text of this session before it is published; None
             keeps the one that this process knows of the session, if any.
@@ -83,7 +83,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     client = _process.client()
     if client.disabled:
         return _begin_nothing(client, session_id)
-    identifier = str(uuid.uuid4()) if session_id is None else checked_id(session_id)
+    identifier = new_session_id() if session_id is None else checked_id(session_id)
     ends = truth("auto_end", auto_end)
     if masking_function is not None and not callable(masking_function):
         raise InvalidFieldError("masking_function", "cannot be called; accepted is a function")
@@ -293,7 +293,7 @@ def wait_until_settled(session: Session) -> None:
 
 def _begin_nothing(client: Client, session_id: object) -> str:
     """Make a session current that nothing is published of."""
-    identifier = session_id if isinstance(session_id, str) else str(uuid.uuid4())
+    identifier = session_id if isinstance(session_id, str) else new_session_id()
     nest(client.session(identifier))
     return identifier
 
