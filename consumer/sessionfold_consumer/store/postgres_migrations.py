@@ -24,7 +24,7 @@ from .migrations import (
 from .postgres_database import Database
 from .protocol import Generation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The newest migration that this program knows."""
 
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)

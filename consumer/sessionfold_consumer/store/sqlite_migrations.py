@@ -16,7 +16,7 @@ from .protocol import DeadLetter, Generation
 APPLICATION_ID = int.from_bytes(b"sfld", "big")
 """Marks a SQLite file as a store of sessionfold."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest migration that this program knows."""
 
 GENERATIONS: tuple[Generation, ...] = get_args(Generation)

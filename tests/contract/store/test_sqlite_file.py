@@ -171,7 +171,7 @@ def test_a_store_that_needs_a_newer_program_is_refused(filled: Path, read_only: 
     """This one would not find what it looks for."""
     change(filled, "PRAGMA user_version = 5")
     change(filled, "UPDATE store_info SET compatible_from = 4")
-    with refused("is of version 5 and needs a program that knows version 4, .* up to 2; upgrade"):
+    with refused("is of version 5 and needs a program that knows version 4, .* up to 3; upgrade"):
         SqliteStore(filled, read_only=read_only)
 
 

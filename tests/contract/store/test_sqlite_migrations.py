@@ -134,7 +134,7 @@ def test_a_command_that_only_answers_migrates_nothing(old: Path) -> None:
     """It says which command does."""
     before = old.read_bytes()
     for answer in (lambda: SqliteStore(old, read_only=True), lambda: store_versions(url(old))):
-        with pytest.raises(StoreUnusableError, match=r"is of version 1, .* with 2;.*store migrate"):
+        with pytest.raises(StoreUnusableError, match=r"is of version 1, .* with 3;.*store migrate"):
             answer()
     assert old.read_bytes() == before
 
