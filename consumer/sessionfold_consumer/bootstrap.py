@@ -11,20 +11,22 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from .background import one_thread
 from .breaker import Limits
 from .broker import Broker
+from .commit import LeftOut
 from .config import Settings
 from .errors import BreakerOpenError, TopicChangedError
 from .observer import Observer
+from .rebuild import Reader, Rebuilder
 from .service import Checks, Service
 from .source import Watermarks
 from .source.kafka import KafkaSource
-from .store import SessionStore, TopicIdentity, open_store
+from .store import SessionStore, TopicIdentity, open_shadow, open_store
 from .store.messages import changed_message
 from .topic import refuse_destructive
 
@@ -83,6 +85,55 @@ def service(
                 observer=observer,
                 background=background,
             )
+
+
+@contextmanager
+def rebuilder(
+    settings: Settings,
+    observer: Observer | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Rebuilder]:
+    """Make what folds the topic anew beside the live state of a store.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    _keep_freed_memory()
+    with (
+        closing(open_shadow(settings.store)) as shadow,
+        closing(open_store(settings.store, read_only=True)) as live,
+        _rare_collections(),
+    ):
+        broker = Broker(settings)
+        identity = _identity(broker, settings, Wiring(in_group=False))
+        bound = live.info().identity
+        if bound is not None and bound != identity:
+            raise TopicChangedError(changed_message(bound, identity))
+
+        @contextmanager
+        def open_reader(ends: Mapping[int, int], left_out: LeftOut) -> Iterator[Reader]:
+            partitions = range(identity.partition_count)
+            with (
+                one_thread() as background,
+                closing(KafkaSource(settings, live.info().group_id, partitions)) as source,
+            ):
+                service = Service(
+                    source=source,
+                    store=shadow,
+                    topic=settings.topic,
+                    owner=f"rebuild/{socket.gethostname()}/{os.getpid()}",
+                    batch_records=settings.batch_records,
+                    until=ends,
+                    checks=_checks(broker, identity),
+                    limits=Limits(ratio=1, run=0),  # what was set aside once is again
+                    accepted=live.gaps(),
+                    left_out=left_out,
+                    observer=observer,
+                    background=background,
+                )
+                yield Reader(service=service, source=source)
+
+        yield Rebuilder(live, shadow, open_reader, stopping)
 
 
 def end_offsets(settings: Settings) -> dict[int, int]:

@@ -261,6 +261,86 @@ class StoreDiffersError(ConsumerError):
         )
 
 
+class RebuiltDiffersError(StoreDiffersError):
+    """Raised when what was folded anew differs from the live state, and stays beside it."""
+
+    def __init__(self, differences: str) -> None:
+        ConsumerError.__init__(
+            self,
+            f"what was folded anew differs from the live state ({differences}) and was not put in "
+            "its place; it is kept beside it: put it there with: sessionfold rebuild --yes, or "
+            "throw it away with: sessionfold rebuild --drop-old",
+        )
+
+
+class RebuildError(ConsumerError):
+    """Raised when a rebuild cannot be done as asked; the live state is as it was."""
+
+    exit_code = 22
+
+
+class NothingToRebuildError(RebuildError):
+    """Raised when there is no state yet that could be folded anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no service has run on this store yet, so there is nothing to rebuild; fold the topic "
+            "into it with: sessionfold run"
+        )
+
+
+class GenerationKeptError(RebuildError):
+    """Raised when the place for a rebuild still has what was live before the last one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what was live before the last rebuild is still kept; go back to it with: sessionfold "
+            "rebuild --undo, or throw it away with: sessionfold rebuild --drop-old"
+        )
+
+
+class NothingKeptError(RebuildError):
+    """Raised when there is no other generation to go back to, or to throw away."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            f"there is nothing to {action}: this store keeps no state beside the live one; "
+            "make one with: sessionfold rebuild"
+        )
+
+
+class DecisionsChangedError(RebuildError):
+    """Raised when dead letters were retried or dropped while the log was folded anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "dead letters were retried or dropped while the log was folded anew, which does not "
+            "know of it; begin again with: sessionfold rebuild"
+        )
+
+
+class NotSwitchedError(RebuildError):
+    """Raised when the live state moves on faster than it can be followed."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"the live state moved on faster than it was followed, {attempts} times; what was "
+            "folded is kept, go on with: sessionfold rebuild"
+        )
+
+
+class LogStartGoneError(LogTruncatedError):
+    """Raised when a rebuild would miss records that the live state was folded from."""
+
+    def __init__(self, partition: int, first: int, last: int) -> None:
+        ConsumerError.__init__(
+            self,
+            f"a rebuild would miss offsets {first} to {last} of partition {partition}: the live "
+            "state was folded from them, and the log no longer has them; begin with a snapshot "
+            "that was saved from such a state, with: sessionfold rebuild --snapshot FILE",
+        )
+
+
 class StillRefusedError(ConsumerError):
     """Raised when dead letters that were retried are still no valid events; they stay open."""
 

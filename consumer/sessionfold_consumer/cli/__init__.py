@@ -24,6 +24,7 @@ _COMMANDS = {
     "dead-letters": "dead_letters",
     "store": "store",
     "verify": "verify",
+    "rebuild": "rebuild",
     "spool": "spool",
     "doctor": "doctor",
     "dev": "dev",

@@ -92,6 +92,11 @@ class KafkaSource:
 
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Fetch assigned partitions from these offsets on."""
+        again = next_offsets.keys() & self._started.keys()
+        if again:
+            self._early = [each for each in self._early if each.partition() not in again]
+            with translated(self._settings):
+                self._consumer.incremental_unassign(self._places(again))
         self._started |= next_offsets
         self._paused -= next_offsets.keys()
         places = [TopicPartition(self._topic, p, offset) for p, offset in next_offsets.items()]

@@ -70,7 +70,7 @@ class Source(Protocol):
         """
 
     def start(self, next_offsets: Mapping[int, int]) -> None:
-        """Fetch assigned partitions from these offsets on.
+        """Fetch assigned partitions from these offsets on; those that were started, too, anew.
 
         Raises:
             BrokerUnreachableError: when the client failed; ``renew`` it, as after ``fetch``.
