@@ -44,8 +44,7 @@ BAD = b"no event"
 
 def event(session_id: str, **given: Any) -> KeyAndValue:  # noqa: ANN401 - any field's value
     """Return a record that gives these fields."""
-    _, record = conftest.event(0, session_id, 0, **given)
-    assert record is not None
+    record: KeyAndValue = conftest.event(0, session_id, 0, **given)[1]
     return record
 
 
