@@ -309,6 +309,16 @@ class NothingKeptError(RebuildError):
         )
 
 
+class ExcerptExistsError(RebuildError):
+    """Raised when the state of a part of the log is to go where another state is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store that --into names has the state of another topic, or a later one; name one "
+            "that does not exist yet"
+        )
+
+
 class DecisionsChangedError(RebuildError):
     """Raised when dead letters were retried or dropped while the log was folded anew."""
 

@@ -1,8 +1,21 @@
-"""Fold the log again, beside the live state; compare; put the result in its place, or not."""
+"""Fold the log again: beside the live state, to take its place, or up to some time, beside it."""
 
 from __future__ import annotations
 
 from .comparison import Change, Comparison, LetterChanges
-from .rebuilder import Reader, Rebuilder
+from .decisions import left_out
+from .excerpt import Excerpt, Excerpts, Until
+from .reader import Reader
+from .rebuilder import Rebuilder
 
-__all__ = ["Change", "Comparison", "LetterChanges", "Reader", "Rebuilder"]
+__all__ = [
+    "Change",
+    "Comparison",
+    "Excerpt",
+    "Excerpts",
+    "LetterChanges",
+    "Reader",
+    "Rebuilder",
+    "Until",
+    "left_out",
+]

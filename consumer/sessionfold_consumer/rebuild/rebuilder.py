@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from sessionfold_schemas import current
 
@@ -15,7 +14,6 @@ from ..errors import (
     DecisionsChangedError,
     FencedError,
     GenerationKeptError,
-    LogStartGoneError,
     NothingKeptError,
     NothingToRebuildError,
     NotSwitchedError,
@@ -23,10 +21,11 @@ from ..errors import (
     StoreBusyError,
 )
 from ..service import Service
-from ..source import Source
-from ..store import FATAL_REASON, DeadLetter, Position, Range, SessionStore, ShadowStore
-from ..verify.log import LogStartMissingError, span
+from ..store import DeadLetter, Position, Range, SessionStore, ShadowStore
 from .comparison import Comparison
+from .decisions import decided, left_out
+from .excerpt import refuse_missing
+from .reader import Reader
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -38,14 +37,6 @@ _ATTEMPTS = 5
 _NO_END = 2**63 - 1
 
 Ends = Mapping[int, int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reader:
-    """What folds the log into the shadow, and where it reads."""
-
-    service: Service
-    source: Source
 
 
 ReaderFactory = Callable[[Ends, LeftOut], AbstractContextManager[Reader]]
@@ -89,13 +80,13 @@ class Rebuilder:
             raise NothingToRebuildError
         if info.shadow == "kept":
             raise GenerationKeptError
-        decided = _decided(self._live)
+        letters = decided(self._live)
         if info.shadow == "filling" and info.shadow_origin == _origin():
             if not self._knows_less():
                 return True
             logger.info("dead letters were retried or dropped meanwhile; the rebuild begins anew")
         first_offsets = {p: position.first_offset for p, position in positions.items()}
-        self._shadow.begin(_origin(), first_offsets, decided)
+        self._shadow.begin(_origin(), first_offsets, letters)
         return False
 
     def fill(self) -> bool:
@@ -105,7 +96,8 @@ class Rebuilder:
             LogStartGoneError: when the log no longer has all that live was folded from.
         """
         with self._reader() as reader:
-            self._refuse_a_gap(reader.source)
+            begins = _ends(self._shadow.positions())
+            refuse_missing(reader.source, begins, self._live.gaps())
             reader.service.run(self._stopping)
             return self._catch_up(reader.service)
 
@@ -166,23 +158,12 @@ class Rebuilder:
     def _reader(self) -> AbstractContextManager[Reader]:
         is_kept = self._live.info().shadow == "kept"
         # What was kept is folded on as a service would; a rebuild leaves out what people gave up.
-        left_out = {} if is_kept else _left_out(self._shadow)
-        return self._open_reader(_ends(self._live.positions()), left_out)
+        passed = {} if is_kept else left_out(decided(self._shadow))
+        return self._open_reader(_ends(self._live.positions()), passed)
 
     def _knows_less(self) -> bool:
         """Say whether somebody has decided about a dead letter since the shadow was begun."""
-        return bool({*_decided(self._live)} - {*self._shadow.dead_letters()})
-
-    def _refuse_a_gap(self, source: Source) -> None:
-        gaps = self._live.gaps()
-        for partition, position in self._shadow.positions().items():
-            marks = source.watermarks(partition)
-            own = [each for each in gaps if each.partition == partition]
-            begin = position.next_offset
-            try:
-                span(partition, begin, max(begin, marks.high), marks.low, own)
-            except LogStartMissingError:
-                raise LogStartGoneError(partition, begin, marks.low - 1) from None
+        return bool({*decided(self._live)} - {*self._shadow.dead_letters()})
 
     def _catch_up(self, service: Service) -> bool:
         """Follow live until it is near."""
@@ -241,24 +222,6 @@ class _TooSlowError(Exception):
 
 def _origin() -> str:
     return f"log, contract {current().digest}"
-
-
-def _decided(store: SessionStore) -> list[DeadLetter]:
-    """Return the dead letters that a rebuild keeps as they are: somebody decided about them."""
-    return [
-        each
-        for each in store.dead_letters()
-        if each.status != "open" or each.reason == FATAL_REASON
-    ]
-
-
-def _left_out(store: SessionStore) -> dict[int, set[int]]:
-    """Return what is not to be decoded: dropped by people, or lethal to processes."""
-    left_out: dict[int, set[int]] = {}
-    for each in _decided(store):
-        if each.status != "retried":
-            left_out.setdefault(each.partition, set()).add(each.offset)
-    return left_out
 
 
 def _ends(positions: Mapping[int, Position]) -> dict[int, int]:
