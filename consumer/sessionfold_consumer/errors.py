@@ -339,6 +339,12 @@ class NotSwitchedError(RebuildError):
         )
 
 
+class SnapshotUnusableError(ConsumerError):
+    """Raised when a snapshot cannot be saved, is damaged, or is not of what it is wanted for."""
+
+    exit_code = 23
+
+
 class LogStartGoneError(LogTruncatedError):
     """Raised when a rebuild would miss records that the live state was folded from."""
 

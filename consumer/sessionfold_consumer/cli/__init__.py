@@ -25,6 +25,8 @@ _COMMANDS = {
     "store": "store",
     "verify": "verify",
     "rebuild": "rebuild",
+    "snapshot": "snapshot",
+    "diff": "diff",
     "spool": "spool",
     "doctor": "doctor",
     "dev": "dev",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .comparison import Change, Comparison, LetterChanges
+from .comparison import Change, Comparison, LetterChanges, pairs_of
 from .decisions import left_out
 from .excerpt import Excerpt, Excerpts, Until
+from .loading import load_new
 from .reader import Reader
 from .rebuilder import Rebuilder
 
@@ -18,4 +19,6 @@ __all__ = [
     "Rebuilder",
     "Until",
     "left_out",
+    "load_new",
+    "pairs_of",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from ..state import public_columns, state_columns
+from ..state import State, public_columns, state_columns
 from ..store import DeadLetter, LetterStatus, Pair
 
 Place = tuple[int, int]
@@ -92,6 +95,22 @@ def changes_of(pair: Pair) -> list[Change]:
     # An offset that differs says nothing new beside its value.
     shown = [each for each in names if each in public_columns()] or names
     return [Change(**key, field=each, live=live[each], rebuilt=rebuilt[each]) for each in shown]
+
+
+def pairs_of(some: Iterable[State], others: Iterable[State]) -> Iterator[Pair]:
+    """Yield the sessions that differ between two readings, both in the order of every store."""
+    merged = heapq.merge(
+        ((_key(each), 0, each) for each in some), ((_key(each), 1, each) for each in others),
+        key=itemgetter(0, 1),
+    )  # fmt: skip
+    for _, found in groupby(merged, key=itemgetter(0)):
+        sides = {side: state for _, side, state in found}
+        if sides.get(0) != sides.get(1):
+            yield sides.get(0), sides.get(1)
+
+
+def _key(state: State) -> tuple[bytes, int]:
+    return state["session_id"].encode(), state["partition"]
 
 
 def _statuses(letters: Iterable[DeadLetter]) -> dict[Place, LetterStatus]:

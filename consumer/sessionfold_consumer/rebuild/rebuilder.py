@@ -21,10 +21,12 @@ from ..errors import (
     StoreBusyError,
 )
 from ..service import Service
+from ..snapshot import Snapshot
 from ..store import DeadLetter, Position, Range, SessionStore, ShadowStore
 from .comparison import Comparison
 from .decisions import decided, left_out
 from .excerpt import refuse_missing
+from .loading import load
 from .reader import Reader
 
 logger = logging.getLogger("sessionfold_consumer")
@@ -67,12 +69,16 @@ class Rebuilder:
         self._open_reader = open_reader
         self._stopping = stopping
 
-    def prepare(self) -> bool:
+    def prepare(self, snapshot: Snapshot | None = None) -> bool:
         """Begin a shadow, or find one that an earlier rebuild has begun; say whether it goes on.
+
+        Args:
+            snapshot: begin with this, instead of at the log's start.
 
         Raises:
             NothingToRebuildError: when no service has ever run on the store.
             GenerationKeptError: when what was live before the last rebuild is still kept.
+            SnapshotUnusableError: when the snapshot is damaged, or of another log.
         """
         info = self._live.info()
         positions = self._live.positions()
@@ -80,13 +86,16 @@ class Rebuilder:
             raise NothingToRebuildError
         if info.shadow == "kept":
             raise GenerationKeptError
-        letters = decided(self._live)
-        if info.shadow == "filling" and info.shadow_origin == _origin():
+        origin = _origin(snapshot)
+        if info.shadow == "filling" and info.shadow_origin == origin:
             if not self._knows_less():
                 return True
             logger.info("dead letters were retried or dropped meanwhile; the rebuild begins anew")
-        first_offsets = {p: position.first_offset for p, position in positions.items()}
-        self._shadow.begin(_origin(), first_offsets, letters)
+        if snapshot is None:
+            first_offsets = {p: position.first_offset for p, position in positions.items()}
+            self._shadow.begin(origin, first_offsets, decided(self._live))
+        else:
+            load(snapshot, self._live, self._shadow, origin)
         return False
 
     def fill(self) -> bool:
@@ -220,8 +229,9 @@ class _TooSlowError(Exception):
     """Raised to take back what was folded while live was held."""
 
 
-def _origin() -> str:
-    return f"log, contract {current().digest}"
+def _origin(snapshot: Snapshot | None) -> str:
+    begun = "log" if snapshot is None else f"snapshot {snapshot.check().sha256}"
+    return f"{begun}, contract {current().digest}"
 
 
 def _ends(positions: Mapping[int, Position]) -> dict[int, int]:

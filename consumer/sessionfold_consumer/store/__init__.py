@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError
-from .dump import dump, letter_fields
+from .dump import dump, dump_lines, letter_fields, letter_from
 from .memory import MemoryStore
 from .memory_shadow import MemoryShadow
 from .migrations import Versions
@@ -50,9 +50,11 @@ __all__ = [
     "TopicIdentity",
     "Versions",
     "dump",
+    "dump_lines",
     "has_password",
     "is_postgres",
     "letter_fields",
+    "letter_from",
     "migrate_store",
     "open_shadow",
     "open_store",

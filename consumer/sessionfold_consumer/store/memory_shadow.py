@@ -12,7 +12,7 @@ from ..state import State
 from .memory import MemoryStore, Tables
 from .messages import switched_message
 from .protocol import DeadLetter, Position, other_generation
-from .shadow import Pair, Range
+from .shadow import Pair, Range, next_epoch
 
 
 class MemoryShadow(MemoryStore):
@@ -36,10 +36,11 @@ class MemoryShadow(MemoryStore):
         self, origin: str, first_offsets: Mapping[int, int], letters: Iterable[DeadLetter] = ()
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
+        epoch = next_epoch(self.tables.positions)
         self._replace(Tables())
-        for partition, offset in first_offsets.items():
+        for partition, first in first_offsets.items():
             self.tables.positions[partition] = Position(
-                partition=partition, next_offset=offset, owner_epoch=0, first_offset=offset
+                partition=partition, next_offset=first, owner_epoch=epoch, first_offset=first
             )
         self.tables.dead_letters |= {(each.partition, each.offset): each for each in letters}
         self.note_origin(origin)

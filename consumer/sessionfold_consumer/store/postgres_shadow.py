@@ -17,7 +17,7 @@ from .letters import letter_row
 from .messages import switched_message
 from .postgres import PostgresStore, position_of, state_of
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
-from .shadow import Pair, Range
+from .shadow import Pair, Range, next_epoch
 
 
 class PostgresShadow(PostgresStore):
@@ -32,9 +32,13 @@ class PostgresShadow(PostgresStore):
         self, origin: str, first_offsets: Mapping[int, int], letters: Iterable[DeadLetter] = ()
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
-        places = [{"partition": each, "offset": first} for each, first in first_offsets.items()]
         with self._shadow_transaction() as connection:
+            epoch = next_epoch(self.positions())
             self._empty(connection)
+            places = [
+                {"partition": partition, "offset": first, "epoch": epoch}
+                for partition, first in first_offsets.items()
+            ]
             with connection.cursor() as cursor:
                 cursor.executemany(SQL(self._shadow["start_position"]), places)
             self._run_many(connection, "keep_dead_letter", map(letter_row, letters))

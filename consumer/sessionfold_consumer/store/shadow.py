@@ -27,6 +27,11 @@ Pair = tuple[State | None, State | None]
 """A session's live state and its shadow's; None where there is none."""
 
 
+def next_epoch(positions: Mapping[int, Position]) -> int:
+    """Return an owner epoch that nobody holds who has claimed one of these positions."""
+    return max((each.owner_epoch + 1 for each in positions.values()), default=0)
+
+
 class ShadowStore(SessionStore, Protocol):
     """The shadow of a store, as a store of its own; ``info`` says whether it is filled.
 

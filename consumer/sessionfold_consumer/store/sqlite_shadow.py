@@ -15,7 +15,7 @@ from .columns import SQLITE, comparison
 from .letters import letter_row
 from .messages import switched_message
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
-from .shadow import Pair, Range
+from .shadow import Pair, Range, next_epoch
 from .sqlite import SqliteStore, position_of, state_of
 
 
@@ -32,8 +32,10 @@ class SqliteShadow(SqliteStore):
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
         with self._shadow_transaction() as database:
+            epoch = next_epoch(self.positions())
             self._empty(database)
-            database.executemany(self._shadow["start_position"], sorted(first_offsets.items()))
+            places = [(partition, first, epoch) for partition, first in first_offsets.items()]
+            database.executemany(self._shadow["start_position"], places)
             self._keep.execute([*map(letter_row, letters)])
             self._mark("filling", origin)
 

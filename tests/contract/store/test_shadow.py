@@ -58,6 +58,19 @@ def test_its_origin_can_be_noted_anew(store: SessionStore, shadow: ShadowStore) 
     assert store.info().shadow_origin == "loaded"
 
 
+def test_who_held_a_shadow_that_was_begun_again_is_fenced(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """Also where the next offset is the same."""
+    shadow.begin("one", {0: 0, 1: 0, 2: 0})
+    held = shadow.claim([0], "a rebuild")[0]
+    shadow.begin("two", {0: 0, 1: 0, 2: 0})
+    shadow.claim([0], "another rebuild")
+    with pytest.raises(FencedError):
+        shadow.commit([advance(held, 1)], [row("a")], [])
+    assert store.positions()[0].next_offset == 0
+
+
 def filled(store: SessionStore, shadow: ShadowStore) -> None:
     """Fill both with the same two sessions, up to offset 10 of partition 0."""
     shadow.begin("the log", dict.fromkeys(range(3), 0))

@@ -6,11 +6,11 @@
 UPDATE sessionfold.store_info SET shadow = %s, shadow_origin = %s;
 
 -- name: start_position
--- Start a partition of the shadow at its first offset.
+-- Start a partition of the shadow at its first offset, with an epoch.
 INSERT INTO sessionfold.positions_{shadow} (
     partition, topic, topic_id, first_offset, next_offset, owner_epoch
 )
-SELECT %(partition)s, topic, topic_id, %(offset)s, %(offset)s, 0 FROM sessionfold.store_info;
+SELECT %(partition)s, topic, topic_id, %(offset)s, %(offset)s, %(epoch)s FROM sessionfold.store_info;
 
 -- name: empty_states
 -- All of it.

@@ -6,9 +6,9 @@
 UPDATE store_info SET shadow = ?, shadow_origin = ?;
 
 -- name: start_position
--- Start a partition of the shadow at its first offset.
+-- Start a partition of the shadow at its first offset, with an epoch.
 INSERT INTO positions_{shadow} (partition, topic, topic_id, first_offset, next_offset, owner_epoch)
-SELECT ?1, topic, topic_id, ?2, ?2, 0 FROM store_info;
+SELECT ?1, topic, topic_id, ?2, ?2, ?3 FROM store_info;
 
 -- name: empty_states
 -- All of it.
