@@ -4,5 +4,19 @@ from __future__ import annotations
 
 from .memory import MemoryLog, MemorySource
 from .protocol import Changes, Fetched, Source, Watermarks
+from .reader import FETCH_RECORDS, SETTLE_SECONDS, LogReader, SourceFactory, Span, reaching
 
-__all__ = ["Changes", "Fetched", "MemoryLog", "MemorySource", "Source", "Watermarks"]
+__all__ = [
+    "FETCH_RECORDS",
+    "SETTLE_SECONDS",
+    "Changes",
+    "Fetched",
+    "LogReader",
+    "MemoryLog",
+    "MemorySource",
+    "Source",
+    "SourceFactory",
+    "Span",
+    "Watermarks",
+    "reaching",
+]
