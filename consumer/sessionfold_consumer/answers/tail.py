@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sessionfold_schemas import InvalidRecordError, decode
 
-from ..source import FETCH_RECORDS, Source
+from ..source import Source
 from ..verify.reference import Event
 from .session import Record, records_of
 
+_BATCH_RECORDS = 1_000
 _FETCH_SECONDS = 0.2
 
 
@@ -40,7 +41,7 @@ def heard(
         source: a source that was just made for the partitions; nothing is committed.
         next_offsets: for each partition where to begin.
         key: only records with this key; others are not decoded.
-        is_stopped: asked several times a second; ends it.
+        is_stopped: asked between batches, several times a second; ends it.
 
     Raises:
         LogTruncatedError: when the log has no record where it was to begin.
@@ -49,11 +50,8 @@ def heard(
     source.changes()
     source.start(next_offsets)
     while not is_stopped():
-        batch = source.fetch(FETCH_RECORDS, _FETCH_SECONDS, lambda: True).batch
-        for record in records_of(batch, key):
-            yield _heard(record)
-            if is_stopped():
-                return
+        batch = source.fetch(_BATCH_RECORDS, _FETCH_SECONDS, lambda: True).batch
+        yield from map(_heard, records_of(batch, key))
 
 
 def _heard(record: Record) -> Heard:

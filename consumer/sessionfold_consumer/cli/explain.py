@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..answers import (
+    MOMENT,
     Disagreement,
     Explained,
     Explanation,
@@ -84,23 +85,22 @@ def _evidence(each: Explanation) -> Iterator[str]:
     elif each.set_by is None:
         yield "never given"
     else:
-        yield f"set by {_origin(each.set_by)}"
+        yield from _origin(each.set_by)
     if each.replaced is not None:
-        old = human(each.field, each.replaced.value)
-        yield f"replaced {old}, set by {_origin(each.replaced.set_by)}"
+        yield f"replaced {human(each.field, each.replaced.value)}"
+        for line in _origin(each.replaced.set_by):
+            yield f"    {line}"
     if each.disagreement is not None:
         yield _disagreement(each.field, each.disagreement)
 
 
-def _origin(origin: Origin) -> str:
+def _origin(origin: Origin) -> Iterator[str]:
     if not origin.is_known:
-        return f"{place_of(origin)}, which the log does not have or not for this field"
-    return f"{place_of(origin)} at {time_of(origin)}, by {_publisher(origin)}"
-
-
-def _publisher(origin: Origin) -> str:
-    moment = human("occurred_at", origin.occurred_at)
-    return f"{printable(str(origin.producer_id))} #{origin.sequence} (occurred {moment})"
+        yield f"set by {place_of(origin)}, of which the log says nothing"
+        return
+    occurred = human(MOMENT, origin.occurred_at)
+    yield f"set by {place_of(origin)} at {time_of(origin)}, occurred {occurred}"
+    yield f"by {printable(str(origin.producer_id))} #{origin.sequence}"
 
 
 def _part(part: Part) -> str:
@@ -164,7 +164,7 @@ def _json_origin(origin: Origin) -> dict[str, Any]:
         "partition": origin.partition,
         "offset": origin.offset,
         "timestamp": time_of(origin),
-        "occurred_at": json_value("occurred_at", origin.occurred_at),
+        "occurred_at": json_value(MOMENT, origin.occurred_at),
         "producer_id": origin.producer_id,
         "sequence": origin.sequence,
     }

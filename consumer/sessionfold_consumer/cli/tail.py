@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -58,8 +60,8 @@ def command(
     partitions = range(broker.partition_count(settings.topic))
     with (
         closing(KafkaSource(settings, _GROUP_ID, partitions)) as source,
-        stop_signals() as is_stopped,
-        ending_with_the_pipe(),
+        stop_signals() as is_asked_to_stop,
+        _reader_of_stdout() as is_gone,
     ):
         if since is not None:
             starts = broker.offsets_at(settings.topic, partitions, -(-since // 1000))
@@ -67,7 +69,9 @@ def command(
             marks = {each: source.watermarks(each) for each in partitions}
             starts = {p: mark.low if from_start else mark.high for p, mark in marks.items()}
         width = terminal_width()
-        for each in heard(source, starts, key=key, is_stopped=is_stopped):
+        for each in heard(
+            source, starts, key=key, is_stopped=lambda: is_asked_to_stop() or is_gone()
+        ):
             if as_json:
                 print_json_line(_json(each))
             else:
@@ -75,13 +79,23 @@ def command(
 
 
 @contextmanager
-def ending_with_the_pipe() -> Iterator[None]:
-    """End the block in silence when nobody reads stdout any more, as programs in a pipe do."""
+def _reader_of_stdout() -> Iterator[Callable[[], bool]]:
+    """Return what says whether the reader of a pipe is gone; end the block in silence then."""
     try:
-        yield
+        yield _nobody_reads
     except BrokenPipeError:
         # What is still buffered has nowhere to go; Python would complain when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _nobody_reads() -> bool:
+    """Say whether stdout is a pipe that nobody reads: where nothing arrives, nothing else tells."""
+    number = sys.stdout.fileno()
+    if not (hasattr(select, "poll") and stat.S_ISFIFO(os.fstat(number).st_mode)):
+        return False
+    poll = select.poll()
+    poll.register(number, 0)  # errors are told whether asked for or not
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _line(arrived: Heard) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from .memory import MemoryLog, MemorySource
 from .protocol import Changes, Fetched, Source, Watermarks
-from .reader import FETCH_RECORDS, SETTLE_SECONDS, LogReader, SourceFactory, Span, reaching
+from .reader import SETTLE_SECONDS, LogReader, SourceFactory, Span, reaching
 
 __all__ = [
-    "FETCH_RECORDS",
     "SETTLE_SECONDS",
     "Changes",
     "Fetched",

@@ -12,7 +12,7 @@ from .protocol import Fetched, Source, Watermarks
 SourceFactory = Callable[[Sequence[int]], Source]
 """Makes a source of the log that reads these partitions, without a group."""
 
-FETCH_RECORDS = 10_000
+_FETCH_RECORDS = 10_000
 _FETCH_SECONDS = 0.2
 _SILENT_SECONDS = 10.0
 
@@ -64,7 +64,7 @@ class LogReader:
         self._source.changes()
         self._source.start({partition: each.begin for partition, each in self._unread.items()})
         while self._unread:
-            fetched = self._source.fetch(FETCH_RECORDS, _FETCH_SECONDS)
+            fetched = self._source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
             batch = self._within(fetched.batch)
             if len(batch):
                 yield batch
