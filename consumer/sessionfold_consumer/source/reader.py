@@ -48,6 +48,7 @@ class LogReader:
     def __init__(self, source: Source, spans: Mapping[int, Span]) -> None:
         self._source = source
         self._unread = dict(spans)
+        self._left = sum(each.end - each.begin for each in spans.values())
         self._last_ends: dict[int, int] = {}
         self._heard = time.monotonic()
         self.short: dict[int, int] = {}
@@ -64,8 +65,10 @@ class LogReader:
         self._source.changes()
         self._source.start({partition: each.begin for partition, each in self._unread.items()})
         while self._unread:
-            fetched = self._source.fetch(_FETCH_RECORDS, _FETCH_SECONDS)
+            # No more than there can be: for those a source would wait.
+            fetched = self._source.fetch(max(1, min(_FETCH_RECORDS, self._left)), _FETCH_SECONDS)
             batch = self._within(fetched.batch)
+            self._left -= len(batch)
             if len(batch):
                 yield batch
             self._finish(fetched)
