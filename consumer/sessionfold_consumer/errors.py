@@ -24,7 +24,8 @@
     ├── NotDeliveredError            18   events of the spool were not delivered
     ├── BreakerOpenError             19   too many records were set aside: the service stopped
     ├── StoreDiffersError            20   the store is not the fold of its log
-    └── StillRefusedError            21   dead letters that were retried are still no valid events
+    ├── StillRefusedError            21   dead letters that were retried are still no valid events
+    └── EventsMissingError           24   events never arrived
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -367,6 +368,25 @@ class StillRefusedError(ConsumerError):
             f"{_counted(refused, 'dead letter')} of {refused + retried:,} "
             f"{'is' if refused == 1 else 'are'} still no valid event and stay set aside; see why "
             "with: sessionfold dead-letters list"
+        )
+
+
+class EventsMissingError(ConsumerError):
+    """Raised when an audit finds that something never arrived."""
+
+    exit_code = 24
+
+    def __init__(self, events: int, lost: int, open_sessions: int) -> None:
+        found = []
+        if events:
+            found.append(f"{_counted(events, 'event')} missing in the log")
+        if lost:
+            found.append(f"{_counted(lost, 'update')} dropped by workers")
+        if open_sessions:
+            found.append(f"{_counted(open_sessions, 'session')} without an end")
+        super().__init__(
+            f"not all has arrived: {', '.join(found)}; what waits in a spool is delivered by: "
+            "sessionfold spool send"
         )
 
 

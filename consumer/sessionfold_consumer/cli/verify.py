@@ -9,16 +9,14 @@ from typing import Any
 
 import click
 
-from ..broker import Broker
-from ..config import Settings, load
-from ..errors import StoreDiffersError, TopicChangedError
+from ..config import load
+from ..errors import StoreDiffersError
 from ..source.kafka import KafkaSource
-from ..store import TopicIdentity, open_store
-from ..store.messages import changed_message
-from ..topic import refuse_destructive
+from ..store import open_store
 from ..verify import Difference, Report, Verifier
 from . import _options
 from ._difference import printable_pair
+from ._log_access import confirm_topic
 from ._logging import show_info
 from ._output import print_json, printable
 from ._progress import progress_reporter
@@ -51,7 +49,7 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
     show_info()
     with closing(open_store(settings.store, read_only=True)) as store:
         info = store.info()
-        _confirm_topic(settings, info.identity)
+        confirm_topic(settings, info.identity)
         with progress_reporter() as progress:
             report = Verifier(
                 partial(KafkaSource, settings, info.group_id),
@@ -64,19 +62,6 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
         _print_report(report)
     if not report.is_clean:
         raise StoreDiffersError(report.difference_count)
-
-
-def _confirm_topic(settings: Settings, bound: TopicIdentity | None) -> None:
-    """See that the topic is the store's, and still has its events."""
-    description = Broker(settings).describe(settings.topic)
-    found = TopicIdentity(
-        topic=description.name,
-        topic_id=description.topic_id,
-        partition_count=description.partition_count,
-    )
-    if bound is not None and bound != found:
-        raise TopicChangedError(changed_message(bound, found))
-    refuse_destructive(description)
 
 
 def _print_report(report: Report) -> None:
