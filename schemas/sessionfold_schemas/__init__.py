@@ -4,7 +4,16 @@
 driven by it. Importing this package reads nothing; :func:`current` loads the contract once.
 """
 
-from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
+from ._contract import (
+    Contract,
+    Field,
+    FoldRule,
+    ValueType,
+    by_fingerprint,
+    current,
+    published,
+    try_contract,
+)
 from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._environment import KAFKA_PREFIX, kafka_environment
@@ -60,6 +69,7 @@ __all__ = [
     "session_id_problem",
     "text_bytes",
     "text_problem",
+    "try_contract",
     "unframe",
     "unknown_fingerprint",
 ]
