@@ -164,7 +164,7 @@ class Snapshot:
         try:
             with gzip.open(self.path, "rb") as file:
                 yield iter(file)
-        except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, AttributeError) as error:
+        except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
             raise self._unusable("is damaged, or no snapshot") from error
         except OSError as error:
             raise self._unusable(f"cannot be read: {error.strerror}") from error
