@@ -4,16 +4,27 @@
 driven by it. Importing this package reads nothing; :func:`current` loads the contract once.
 """
 
-from ._contract import Contract, Field, FoldRule, ValueType, by_fingerprint, current, published
+from ._contract import (
+    Contract,
+    Field,
+    FoldRule,
+    ValueType,
+    by_fingerprint,
+    by_version,
+    current,
+    published,
+)
 from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._environment import KAFKA_PREFIX, kafka_environment
 from ._values import (
     MAX_INT,
+    MAX_ITEMS,
     MAX_SESSION_ID_BYTES,
     MAX_TIMESTAMP,
     MIN_INT,
     MIN_TIMESTAMP,
+    items_problem,
     session_id_problem,
     text_problem,
 )
@@ -32,6 +43,7 @@ __all__ = [
     "KAFKA_PREFIX",
     "MAGIC",
     "MAX_INT",
+    "MAX_ITEMS",
     "MAX_RECORD_BYTES",
     "MAX_SESSION_ID_BYTES",
     "MAX_TIMESTAMP",
@@ -47,6 +59,7 @@ __all__ = [
     "UnknownFingerprintError",
     "ValueType",
     "by_fingerprint",
+    "by_version",
     "current",
     "decode",
     "encode",
@@ -54,6 +67,7 @@ __all__ = [
     "event_prefix",
     "fingerprint_of",
     "frame",
+    "items_problem",
     "kafka_environment",
     "key_mismatch",
     "published",

@@ -22,8 +22,19 @@ FoldRule = Literal["key", "first_and_last", "none", "sum", "last", "first"]
 - ``first``: the value of the first event that gave the field, with that record's offset.
 """
 
-ValueType = Literal["string", "long", "int", "double", "boolean", "timestamp"]
-"""The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``."""
+ValueType = Literal["string", "strings", "long", "int", "double", "boolean", "timestamp"]
+"""The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``, ``strings`` an
+array of strings."""
+
+_AVRO_TYPES: dict[ValueType, Any] = {
+    "string": "string",
+    "strings": {"type": "array", "items": "string"},
+    "long": "long",
+    "int": "int",
+    "double": "double",
+    "boolean": "boolean",
+    "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +106,18 @@ def published() -> tuple[Contract, ...]:
     return (*sorted(map(_load, texts), key=lambda contract: contract.version), current())
 
 
+def by_version(version: int) -> Contract:
+    """Return a published version by its number.
+
+    Raises:
+        ContractError: when there is none of this number.
+    """
+    for contract in published():
+        if contract.version == version:
+            return contract
+    raise ContractError(f"no version {version} of SessionUpdated was published")
+
+
 def by_fingerprint(fingerprint: bytes) -> Contract:
     """Return the published version with this fingerprint (8 bytes, little-endian).
 
@@ -143,12 +166,10 @@ def _field(entry: dict[str, Any]) -> Field:
 
 
 def _value_type(name: str, avro_type: object) -> ValueType:
-    if avro_type == {"type": "long", "logicalType": "timestamp-micros"}:
-        return "timestamp"
-    for value_type in get_args(ValueType):
-        if avro_type == value_type and value_type != "timestamp":
-            return value_type  # type: ignore[no-any-return]
+    for value_type, known in _AVRO_TYPES.items():
+        if avro_type == known:
+            return value_type
     raise ContractError(
-        f"{name}: the type {avro_type!r} is not supported; use one of string, "
-        "long, int, double, boolean or timestamp-micros"
+        f"{name}: the type {json.dumps(avro_type)} is not supported; use one of string, "
+        "long, int, double, boolean, timestamp-micros or an array of string"
     )
