@@ -22,6 +22,7 @@ from . import sql
 from .columns import SQLITE, merges
 from .letters import letter_of, letter_row
 from .messages import changed_message, missing_message
+from .migrations import GENERATIONS
 from .protocol import (
     Advance,
     DeadLetter,
@@ -35,8 +36,7 @@ from .protocol import (
 )
 from .sqlite_errors import translated
 from .sqlite_file import connect, transaction
-from .sqlite_migrations import GENERATIONS
-from .sqlite_rows import RowsStatement
+from .sqlite_rows import RowsStatement, readers
 
 _SESSION_ID = itemgetter(0)
 """Of a row: in the order of the index fewer of its pages are touched at a time."""
@@ -228,12 +228,12 @@ class SqliteStore:
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
         names = [column.name for column in state_columns()]
-        booleans = [column.name for column in state_columns() if column.type == "boolean"]
+        read = readers(state_columns())
         with self._translated("read"):
             for row in self._database.execute(self._sql[statement], values):
                 state = dict(zip(names, row, strict=True))
-                for name in booleans:
-                    state[name] = None if state[name] is None else bool(state[name])
+                for name, reader in read.items():
+                    state[name] = None if state[name] is None else reader(state[name])
                 yield state
 
     @contextmanager
