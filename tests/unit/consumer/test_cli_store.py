@@ -22,7 +22,7 @@ def test_migrate_makes_a_store_and_then_finds_it(cli: CommandLine, tmp_path: Pat
     second = cli("store", "migrate", "--store", url)
     assert (second.exit_code, second.stdout) == (
         0,
-        "the store is of version 2; nothing was to be done\n",
+        "the store is of version 3; nothing was to be done\n",
     )
 
 
