@@ -27,6 +27,8 @@ ROWS = [
     row("b", 0, offset=9, is_finished=True),
     row("a", 1, offset=2),
 ]
+_BEHIND = rf"is of version 1, .* with {SCHEMA_VERSION};.*store migrate"
+
 LETTERS = [
     letter(0, 5),
     letter(0, 3, key=b"x" * 513),
@@ -135,7 +137,7 @@ def test_a_command_that_only_answers_migrates_nothing(old: Path) -> None:
     """It says which command does."""
     before = old.read_bytes()
     for answer in (lambda: SqliteStore(old, read_only=True), lambda: store_versions(url(old))):
-        with pytest.raises(StoreUnusableError, match=r"is of version 1, .* with 3;.*store migrate"):
+        with pytest.raises(StoreUnusableError, match=_BEHIND):
             answer()
     assert old.read_bytes() == before
 
