@@ -22,7 +22,7 @@ from .postgres_database import Database
 SCHEMA_VERSION = 2
 """The newest migration that this program knows."""
 
-_CONTRACT_VERSIONS = {1: 1, 2: 2}
+CONTRACT_VERSIONS = {1: 1, 2: 2}
 """The version of the contract that a store is shaped by after each migration."""
 
 _LOCK = int.from_bytes(b"sfld", "big")
@@ -103,7 +103,7 @@ def statements(number: int) -> list[str]:
     return migrations.statements(
         f"postgres_migration_{number}.sql",
         POSTGRES,
-        _CONTRACT_VERSIONS[number],
+        CONTRACT_VERSIONS[number],
         schema_version=str(number),
     )
 

@@ -15,7 +15,7 @@ APPLICATION_ID = int.from_bytes(b"sfld", "big")
 SCHEMA_VERSION = 3
 """The newest migration that this program knows."""
 
-_CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 2}
+CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 2}
 """The version of the contract that a store is shaped by after each migration."""
 
 _FIRST_WITH_COMPATIBLE_FROM = 2
@@ -43,7 +43,7 @@ def statements(number: int) -> list[str]:
     return migrations.statements(
         f"sqlite_migration_{number}.sql",
         SQLITE,
-        _CONTRACT_VERSIONS[number],
+        CONTRACT_VERSIONS[number],
         application_id=str(APPLICATION_ID),
         schema_version=str(number),
     )
