@@ -11,12 +11,14 @@ from ._contract import (
     ValueType,
     by_fingerprint,
     by_version,
+    contract_of,
     current,
     published,
 )
 from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._environment import KAFKA_PREFIX, kafka_environment
+from ._evolution import contract_findings
 from ._values import (
     MAX_INT,
     MAX_ITEMS,
@@ -60,6 +62,8 @@ __all__ = [
     "ValueType",
     "by_fingerprint",
     "by_version",
+    "contract_findings",
+    "contract_of",
     "current",
     "decode",
     "encode",

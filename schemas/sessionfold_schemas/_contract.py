@@ -135,15 +135,29 @@ def _by_fingerprint() -> dict[bytes, Contract]:
     return {contract.fingerprint: contract for contract in published()}
 
 
-def _load(text: str) -> Contract:
-    schema = json.loads(text)
-    fields = tuple(_field(entry) for entry in schema["fields"])
+def contract_of(schema: dict[str, Any]) -> Contract:
+    """Return the contract that the JSON of an ``.avsc`` file describes.
+
+    Raises:
+        ContractError: when a field's type or fold rule is none that there is, or there is not one
+            key.
+    """
+    fields = tuple(field_of(entry) for entry in schema["fields"])
     if [field.fold for field in fields].count("key") != 1 or fields[0].fold != "key":
         raise ContractError("the contract's first field, and no other, must have the fold rule key")
     return Contract(version=schema["version"], fields=fields, avro_schema=schema)
 
 
-def _field(entry: dict[str, Any]) -> Field:
+def _load(text: str) -> Contract:
+    return contract_of(json.loads(text))
+
+
+def field_of(entry: dict[str, Any]) -> Field:
+    """Return the field that an entry of an ``.avsc`` describes.
+
+    Raises:
+        ContractError: when its type or fold rule is none that there is, or they do not fit.
+    """
     avro_type = entry["type"]
     optional = isinstance(avro_type, list)
     if optional and (avro_type[0] != "null" or len(avro_type) != 2):  # noqa: PLR2004
