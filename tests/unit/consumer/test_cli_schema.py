@@ -1,4 +1,4 @@
-"""``sessionfold schema``: what the contract is, and whether a next version of it may be published."""
+"""``sessionfold schema``: what the contract is, and whether a next version may be published."""
 
 from __future__ import annotations
 
