@@ -12,6 +12,7 @@ PROGRAMS = {
     "against": "the fold, beside what others fold with",
     "growth": "the fold, of larger and larger topics",
     "garbage": "the fold, with records that are no valid events",
+    "rebuild": "a rebuild beside the live state, compared and switched",
     "latency": "from update_session to the row",
     "fleet": "the fold, by one process and by two",
     "sdk_calls": "update_session, beside a bare produce()",

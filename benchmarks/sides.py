@@ -80,6 +80,23 @@ class Sides:
             raise RuntimeError(f"{len(counts)} sessions and {sum(counts)} events are in the store")
         return found
 
+    def rebuild(self, kind: Store) -> Measured:
+        """Fold into a fresh store, and measure how that is rebuilt.
+
+        Raises:
+            RuntimeError: when the rebuilt state was not put in place.
+        """
+        with self._fresh_store(kind) as url:
+            migrate_store(url)
+            run(self._program("timed_run", url))
+            events = self.scenario.workload.events
+            found = measured(self._program("timed_rebuild", url), events)
+            with closing(open_store(url, read_only=True)) as store:
+                generation = store.info().generation
+        if generation != "b":
+            raise RuntimeError(f"the generation is still {generation}")
+        return found
+
     def round(self) -> dict[str, Measured]:
         """Measure all, one after the other."""
         kinds: list[Store] = ["SQLite", "PostgreSQL"] if self._postgres else ["SQLite"]

@@ -11,20 +11,22 @@ import gc
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from .background import one_thread
 from .breaker import Limits
 from .broker import Broker
+from .commit import LeftOut
 from .config import Settings
 from .errors import BreakerOpenError, TopicChangedError
 from .observer import Observer
+from .rebuild import Excerpt, Excerpts, Reader, Rebuilder, left_out
 from .service import Checks, Service
 from .source import Watermarks
 from .source.kafka import KafkaSource
-from .store import SessionStore, TopicIdentity, open_store
+from .store import Gap, SessionStore, TopicIdentity, open_shadow, open_store
 from .store.messages import changed_message
 from .topic import refuse_destructive
 
@@ -83,6 +85,114 @@ def service(
                 observer=observer,
                 background=background,
             )
+
+
+@contextmanager
+def rebuilder(
+    settings: Settings,
+    observer: Observer | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Rebuilder]:
+    """Make what folds the topic anew beside the live state of a store.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    with (
+        closing(open_store(settings.store, read_only=True)) as live,
+        closing(open_shadow(settings.store)) as shadow,
+        _bounded(settings, live, observer) as bounded,
+    ):
+
+        def open_reader(ends: Mapping[int, int], passed: LeftOut) -> AbstractContextManager[Reader]:
+            return bounded.reader(shadow, ends, live.gaps(), passed)
+
+        yield Rebuilder(live, shadow, open_reader, stopping)
+
+
+@contextmanager
+def excerpts(
+    settings: Settings,
+    observer: Observer | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Excerpts]:
+    """Make what folds parts of the topic of a store into other stores.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    with (
+        closing(open_store(settings.store, read_only=True)) as live,
+        _bounded(settings, live, observer) as bounded,
+    ):
+
+        def open_reader(excerpt: Excerpt, store: SessionStore) -> AbstractContextManager[Reader]:
+            return bounded.reader(store, excerpt.ends, excerpt.gaps, left_out(excerpt.letters))
+
+        yield Excerpts(live, bounded.identity, bounded.source, open_reader, stopping)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bounded:
+    """What makes services that fold the topic of a store up to given ends, without a group."""
+
+    settings: Settings
+    broker: Broker
+    identity: TopicIdentity
+    group_id: str
+    observer: Observer | None
+
+    def source(self) -> AbstractContextManager[KafkaSource]:
+        """Open a source of all partitions."""
+        partitions = range(self.identity.partition_count)
+        return closing(KafkaSource(self.settings, self.group_id, partitions))
+
+    @contextmanager
+    def reader(
+        self,
+        store: SessionStore,
+        ends: Mapping[int, int],
+        gaps: Sequence[Gap],
+        passed: LeftOut,
+    ) -> Iterator[Reader]:
+        """Open a service that folds into a store."""
+        with one_thread() as background, self.source() as source:
+            service = Service(
+                source=source,
+                store=store,
+                topic=self.settings.topic,
+                owner=f"rebuild/{socket.gethostname()}/{os.getpid()}",
+                batch_records=self.settings.batch_records,
+                until=ends,
+                checks=_checks(self.broker, self.identity),
+                limits=Limits(ratio=1, run=0),  # what was set aside once is again
+                accepted=gaps,
+                left_out=passed,
+                observer=self.observer,
+                background=background,
+            )
+            yield Reader(service=service, source=source)
+
+
+@contextmanager
+def _bounded(
+    settings: Settings, live: SessionStore, observer: Observer | None
+) -> Iterator[_Bounded]:
+    """See that a store's topic is as it was, and make what folds it."""
+    _keep_freed_memory()
+    broker = Broker(settings)
+    identity = _identity(broker, settings, Wiring(in_group=False))
+    bound = live.info().identity
+    if bound is not None and bound != identity:
+        raise TopicChangedError(changed_message(bound, identity))
+    with _rare_collections():
+        yield _Bounded(
+            settings=settings,
+            broker=broker,
+            identity=identity,
+            group_id=live.info().group_id,
+            observer=observer,
+        )
 
 
 def end_offsets(settings: Settings) -> dict[int, int]:

@@ -191,6 +191,26 @@ class Broker:
                 self._metadata()
                 return self._list_ends(topic, partitions)
 
+    def offsets_at(self, topic: str, partitions: Sequence[int], time: int) -> dict[int, int]:
+        """Return each partition's first offset whose record has this time or a later one.
+
+        Where there is none, the offset that the next record will have.
+
+        Args:
+            topic: its name.
+            partitions: of these.
+            time: milliseconds since the epoch.
+
+        Raises:
+            TopicMissingError: when there is no such topic.
+            BrokerUnreachableError, BrokerRefusedError: as for :meth:`cluster_id`.
+        """
+        ends = self.log_ends(topic, partitions)
+        with self._translated(topic):
+            spec = OffsetSpec.for_timestamp(max(0, time))
+            found = self._list_offsets(topic, partitions, spec)
+        return {each: ends[each] if offset < 0 else offset for each, offset in found.items()}
+
     def create(self, topic: str, partitions: int, replication_factor: int | None) -> dict[str, str]:
         """Create a topic as it should be, and return its settings.
 
@@ -242,16 +262,21 @@ class Broker:
 
     def _list_ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        wanted = {TopicPartition(topic, each): latest for each in partitions}
+        ends = self._list_offsets(topic, partitions, latest)
+        if min(ends.values()) < 0:  # so the client answers when the broker does not (measured)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return ends
+
+    def _list_offsets(
+        self, topic: str, partitions: Sequence[int], spec: OffsetSpec
+    ) -> dict[int, int]:
+        wanted = {TopicPartition(topic, each): spec for each in partitions}
         found = self._admin.list_offsets(
             wanted,
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=_ATTEMPT_SECONDS,
         )
-        ends = {each.partition: int(self._result(found[each]).offset) for each in wanted}
-        if min(ends.values()) < 0:  # so the client answers when the broker does not (measured)
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return ends
+        return {each.partition: int(self._result(found[each]).offset) for each in wanted}
 
     def _result(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the client's
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .dead_letters import dead_letters, fatal_letter
 from .decode import Refused, decode
@@ -16,6 +17,9 @@ from .records import RecordBatch
 from .source import Fetched
 from .state import Row
 from .store import Advance, DeadLetter, Position
+
+LeftOut = Mapping[int, Set[int]]
+"""For each partition the offsets of records that are not to be decoded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +43,7 @@ def prepare(
     positions: Mapping[int, Position],
     ends: Mapping[int, int] | None = None,
     fatal: Set[int] = frozenset(),
+    left_out: LeftOut = MappingProxyType({}),
 ) -> Commit:
     """Fold what was fetched, from the given positions on.
 
@@ -47,11 +52,13 @@ def prepare(
         positions: the partitions that this process holds.
         ends: for each partition the offset to stop before; None is without end.
         fatal: partitions whose next record is not to be decoded, but to be set aside as it is.
+        left_out: for each partition the offsets of records that are passed over.
     """
     batch = _wanted(fetched.batch, positions, ends)
     bounds = [batch.timestamps[place] for range_ in batch.ranges.values() for place in range_]
     lethal = [batch.ranges[each][0] for each in fatal if each in batch.ranges]
-    harmless = batch if not lethal else batch.select(sorted({*range(len(batch))} - {*lethal}))
+    passed = {*lethal, *_left_out_places(batch, left_out)}
+    harmless = batch if not passed else batch.select(sorted({*range(len(batch))} - passed))
     events = decode(harmless)
     return Commit(
         advances=_advances(_reached(batch, fetched, ends), positions),
@@ -64,6 +71,15 @@ def prepare(
         refused=events.refused,
         timestamps=(min(bounds), max(bounds)) if bounds else None,
     )
+
+
+def _left_out_places(batch: RecordBatch, left_out: LeftOut) -> list[int]:
+    """Return the places of records that were set aside for good; nearly always there are none."""
+    concerned = left_out.keys() & batch.ranges.keys()
+    if not concerned:
+        return []
+    places = enumerate(zip(batch.partitions, batch.offsets, strict=True))
+    return [i for i, (p, offset) in places if p in concerned and offset in left_out[p]]
 
 
 def _wanted(

@@ -25,7 +25,8 @@
     ├── BreakerOpenError             19   too many records were set aside: the service stopped
     ├── StoreDiffersError            20   the store is not the fold of its log
     ├── StillRefusedError            21   dead letters that were retried are still no valid events
-    └── ContractBrokenError          23   a contract may not follow the one before it
+    ├── EventsMissingError           24   events never arrived
+    └── ContractBrokenError          25   a contract may not follow the one before it
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -262,6 +263,102 @@ class StoreDiffersError(ConsumerError):
         )
 
 
+class RebuiltDiffersError(StoreDiffersError):
+    """Raised when what was folded anew differs from the live state, and stays beside it."""
+
+    def __init__(self, differences: str) -> None:
+        ConsumerError.__init__(
+            self,
+            f"what was folded anew differs from the live state ({differences}) and was not put in "
+            "its place; it is kept beside it: put it there with: sessionfold rebuild --yes, or "
+            "throw it away with: sessionfold rebuild --drop-old",
+        )
+
+
+class RebuildError(ConsumerError):
+    """Raised when a rebuild cannot be done as asked; the live state is as it was."""
+
+    exit_code = 22
+
+
+class NothingToRebuildError(RebuildError):
+    """Raised when there is no state yet that could be folded anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no service has run on this store yet, so there is nothing to rebuild; fold the topic "
+            "into it with: sessionfold run"
+        )
+
+
+class GenerationKeptError(RebuildError):
+    """Raised when the place for a rebuild still has what was live before the last one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what was live before the last rebuild is still kept; go back to it with: sessionfold "
+            "rebuild --undo, or throw it away with: sessionfold rebuild --drop-old"
+        )
+
+
+class NothingKeptError(RebuildError):
+    """Raised when there is no other generation to go back to, or to throw away."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            f"there is nothing to {action}: this store keeps no state beside the live one; "
+            "make one with: sessionfold rebuild"
+        )
+
+
+class ExcerptExistsError(RebuildError):
+    """Raised when the state of a part of the log is to go where another state is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store that --into names has the state of another topic, or a later one; name one "
+            "that does not exist yet"
+        )
+
+
+class DecisionsChangedError(RebuildError):
+    """Raised when dead letters were retried or dropped while the log was folded anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "dead letters were retried or dropped while the log was folded anew, which does not "
+            "know of it; begin again with: sessionfold rebuild"
+        )
+
+
+class NotSwitchedError(RebuildError):
+    """Raised when the live state moves on faster than it can be followed."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"the live state moved on faster than it was followed, {attempts} times; what was "
+            "folded is kept, go on with: sessionfold rebuild"
+        )
+
+
+class SnapshotUnusableError(ConsumerError):
+    """Raised when a snapshot cannot be saved, is damaged, or is not of what it is wanted for."""
+
+    exit_code = 23
+
+
+class LogStartGoneError(LogTruncatedError):
+    """Raised when a rebuild would miss records that the live state was folded from."""
+
+    def __init__(self, partition: int, first: int, last: int) -> None:
+        ConsumerError.__init__(
+            self,
+            f"a rebuild would miss offsets {first} to {last} of partition {partition}: the live "
+            "state was folded from them, and the log no longer has them; begin with a snapshot "
+            "that was saved from such a state, with: sessionfold rebuild --snapshot FILE",
+        )
+
+
 class StillRefusedError(ConsumerError):
     """Raised when dead letters that were retried are still no valid events; they stay open."""
 
@@ -278,12 +375,31 @@ class StillRefusedError(ConsumerError):
 class ContractBrokenError(ConsumerError):
     """Raised when a contract that was checked may not be published."""
 
-    exit_code = 23
+    exit_code = 25
 
     def __init__(self, file: str, findings: int) -> None:
         super().__init__(
             f"{file} may not be published: {_counted(findings, 'finding')}; change it, and check "
             "it again"
+        )
+
+
+class EventsMissingError(ConsumerError):
+    """Raised when an audit finds that something never arrived."""
+
+    exit_code = 24
+
+    def __init__(self, events: int, lost: int, open_sessions: int) -> None:
+        found = []
+        if events:
+            found.append(f"{_counted(events, 'event')} missing in the log")
+        if lost:
+            found.append(f"{_counted(lost, 'update')} dropped by workers")
+        if open_sessions:
+            found.append(f"{_counted(open_sessions, 'session')} without an end")
+        super().__init__(
+            f"not all has arrived: {', '.join(found)}; what waits in a spool is delivered by: "
+            "sessionfold spool send"
         )
 
 

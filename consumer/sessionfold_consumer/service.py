@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from .background import AtOnce
 from .breaker import Breaker, Limits
 from .caution import Caution
-from .commit import Commit, prepare
+from .commit import Commit, LeftOut, prepare
 from .errors import (
     BreakerOpenError,
     BrokerUnreachableError,
@@ -83,7 +83,7 @@ class _Work:
 
 
 class Service:
-    """Folds one topic into one store. Belongs to one thread; used once.
+    """Folds one topic into one store. Belongs to one thread.
 
     Args:
         source: gives records; the service closes neither it nor the store.
@@ -95,6 +95,8 @@ class Service:
         checks: see that the topic is still the store's.
         limits: how many records may be refused before the service stops.
         accepted: gaps in front of a position that may be passed over.
+        left_out: for each partition the offsets of records that are not to be decoded; the store
+            has a dead letter of each.
         observer: sees what happens.
         background: where commits are written; never more than one at a time.
         clock: seconds that never run backwards.
@@ -112,6 +114,7 @@ class Service:
         checks: Checks = Checks(),
         limits: Limits = Limits(),  # noqa: B008 - frozen
         accepted: Sequence[Gap] = (),
+        left_out: LeftOut | None = None,
         observer: Observer | None = None,
         background: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -124,6 +127,7 @@ class Service:
         self._checks = checks
         self._breaker = Breaker(limits)
         self._accepted = accepted
+        self._left_out = left_out or {}
         self._observer = observer or Observer()
         self._background = background or AtOnce()
         self._clock = clock
@@ -152,6 +156,13 @@ class Service:
             self.step()
         self._finish_for_good()
         return self.progress()
+
+    def extend(self, until: Mapping[int, int]) -> None:
+        """Let a bounded run that has ended, or has not begun, go on to other ends."""
+        reached = [each for each in self._positions if self._is_reached(each)]
+        self._until = until
+        again = [each for each in reached if not self._is_reached(each)]
+        self._start({each: self._positions[each].next_offset for each in again})
 
     def step(self) -> None:
         """Fetch and fold a batch beside the one that is being stored, and follow the group.
@@ -251,7 +262,7 @@ class Service:
 
     def _fold(self, work: _Work, positions: Mapping[int, Position]) -> Commit:
         began = self._clock()
-        commit = prepare(work.fetched, positions, self._until, self._caution.fatal)
+        commit = prepare(work.fetched, positions, self._until, self._caution.fatal, self._left_out)
         self._observer.staged("fold", self._clock() - began)
         return commit
 

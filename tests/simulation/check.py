@@ -49,7 +49,7 @@ class Oracle:
 
     def check_all(self) -> None:
         """Compare everything with the plain fold, one record after the other."""
-        letters = self._store._dead_letters
+        letters = self._store.tables.dead_letters
         prefix = [
             stored(partition, offset, record.key, record.value)
             for partition, log in enumerate(self._world.log.partitions)
@@ -69,7 +69,7 @@ class Oracle:
                 )
 
     def _follow_positions(self) -> None:
-        for partition, position in self._store._positions.items():
+        for partition, position in self._store.tables.positions.items():
             reached = self._reached[partition]
             if position.next_offset == reached:
                 continue
@@ -86,7 +86,7 @@ class Oracle:
         if record is None:
             return
         reason, event = judged(record.key, record.value)
-        letter = self._store._dead_letters.get((partition, offset))
+        letter = self._store.tables.dead_letters.get((partition, offset))
         if letter is not None and letter.reason == FATAL_REASON:
             self._check_fatal(partition, offset)
             reason = FATAL_REASON
@@ -114,7 +114,7 @@ class Oracle:
         self._world.note("fatal")
 
     def _compare_letters(self) -> None:
-        letters = self._store._dead_letters
+        letters = self._store.tables.dead_letters
         if letters.keys() != self._asides.keys():
             differing = sorted(letters.keys() ^ self._asides.keys())
             raise WrongError("dead_letter", f"listed or to be listed, not both: {differing}")
@@ -130,7 +130,7 @@ class Oracle:
         )
 
     def _compare_states(self) -> None:
-        states = self._store._states
+        states = self._store.tables.states
         if len(states) != len(self._fold):
             raise WrongError("state", f"{len(states)} sessions, not {len(self._fold)}")
         if len(self._expected) != len(self._fold):

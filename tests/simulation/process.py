@@ -71,7 +71,7 @@ class Process(Observer):
         What it has given up already may be taken over while its commit is on the way.
         """
         for partition in partitions:
-            stored = self._store._positions[partition].owner_epoch
+            stored = self._store.tables.positions[partition].owner_epoch
             held = self.service._positions.get(partition)
             if held is None:
                 self._world.note("refused after giving up")

@@ -163,7 +163,7 @@ class Simulation:
         return self._offsets() == self.world.ends()
 
     def _offsets(self) -> dict[int, int]:
-        return {p: each.next_offset for p, each in self._store._positions.items()}
+        return {p: each.next_offset for p, each in self._store.tables.positions.items()}
 
     def _running(self) -> list[Process]:
         return [each for each in self._processes if each.is_alive and not each.is_frozen]

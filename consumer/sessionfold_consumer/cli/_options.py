@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
@@ -102,3 +104,33 @@ class Age(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is no age; write it as 90s, 15m, 2h or 7d", param, ctx)
         return min(int(found[1]) * _UNIT_SECONDS[found[2]], _LONGEST_SECONDS)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(click.ParamType[int]):
+    """A time as ISO 8601 (UTC unless it says otherwise) or an age, in microseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's signature
+        """Return microseconds since the epoch, or fail with what is accepted."""
+        text = str(value)
+        if _AGE.fullmatch(text):
+            return time.time_ns() // 1000 - AGE.convert(text, param, ctx) * 1_000_000
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time; write it as 2026-03-01T12:00:00Z, 2026-03-01, or as an age "
+                "like 15m, 2h or 7d",
+                param,
+                ctx,
+            )
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+AGE, MOMENT = Age(), Moment()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -38,8 +38,22 @@ def dead_letters_of(state: State, counts: SetAside) -> int:
 
 def json_state(state: State, counts: SetAside) -> dict[str, Any]:
     """Return a state as JSON values: the contract's fields, then the fold's own; times in ISO."""
-    values = {name: _json_value(name, state[name]) for name in _json_names()}
-    return values | {"dead_letters": dead_letters_of(state, counts)}
+    return json_fields(state) | {"dead_letters": dead_letters_of(state, counts)}
+
+
+def json_fields(state: State) -> dict[str, Any]:
+    """Return what the events made of a state, as JSON values."""
+    return {name: json_value(name, state[name]) for name in _json_names()}
+
+
+def json_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event gives, as JSON values; a field that it does not give has no key."""
+    return {name: json_value(name, given) for name, given in event.items() if given is not None}
+
+
+def json_value(name: str, value: Any) -> Any:  # noqa: ANN401 - a state value
+    """Return a value of a field as JSON has it: times in ISO."""
+    return iso(value) if value is not None and name in _timestamps() else value
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -56,6 +70,11 @@ def print_json_array(values: Iterable[Any]) -> None:
         click.echo(separator + _escaped(json.dumps(value, ensure_ascii=False)))
         separator = ","
     click.echo("]" if separator == "," else "[]")
+
+
+def print_json_line(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Print one JSON value on a line of its own."""
+    click.echo(_escaped(json.dumps(value, ensure_ascii=False)))
 
 
 def _escaped(text: str) -> str:
@@ -124,8 +143,6 @@ def _json_names() -> tuple[str, ...]:
 
 @cache
 def _timestamps() -> frozenset[str]:
-    return frozenset(column.name for column in state_columns() if column.type == "timestamp")
-
-
-def _json_value(name: str, value: Any) -> Any:  # noqa: ANN401 - a state value
-    return iso(value) if value is not None and name in _timestamps() else value
+    types = {each.name: each.type for each in current().fields}
+    types |= {each.name: each.type for each in state_columns()}
+    return frozenset(name for name, kind in types.items() if kind == "timestamp")

@@ -48,7 +48,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"version       {found['version']}, for programs from {found['compatible_from']} on"
     yield f"contract      {found['contract_version']} ({found['contract_digest'][:12]})"
     yield f"store ID      {found['store_id']}"
-    yield f"generation    {found['generation']}"
+    yield f"generation    {found['generation']}; the other one: {found['shadow']}"
     yield f"topic         {_topic(found)}"
     yield f"stopped       {found['stopped'] or 'no'}"
     for each in found["positions"]:
@@ -70,6 +70,7 @@ def _described(info: StoreInfo) -> dict[str, Any]:
         "contract_version": info.contract_version,
         "contract_digest": info.contract_digest,
         "generation": info.generation,
+        "shadow": info.shadow,
         "topic": identity and identity.topic,
         "topic_id": identity and identity.topic_id,
         "partition_count": identity and identity.partition_count,

@@ -9,11 +9,11 @@ import click
 
 from sessionfold_schemas import current
 
-from ..errors import NotFoundError
 from ..state import State
-from ..store import open_store, store_name
+from ..store import open_store
 from . import _options
-from ._output import dead_letters_of, human, json_state, print_json, printable
+from ._output import dead_letters_of, human, json_state, print_json
+from ._sessions import newest
 
 
 @click.command("show")
@@ -25,20 +25,11 @@ def command(session_id: str, as_json: bool, store: str) -> None:
     with closing(open_store(store, read_only=True)) as opened:
         states = opened.get(session_id)
         counts = opened.set_aside()
-    if not states:
-        raise NotFoundError("session", printable(session_id), store_name(store))
-    newest = max(states, key=lambda state: int(state["last_occurred_at"]))
-    if len(states) > 1:
-        partitions = ", ".join(str(state["partition"]) for state in states)
-        click.echo(
-            f"sessionfold: this session's events lie in the partitions {partitions}; shown is the "
-            "one with the last event; make all writers use the same partitioner (murmur2)",
-            err=True,
-        )
+    state = newest(states, session_id, store)
     if as_json:
-        print_json(json_state(newest, counts))
+        print_json(json_state(state, counts))
     else:
-        click.echo("\n".join(_lines(newest, dead_letters_of(newest, counts))))
+        click.echo("\n".join(_lines(state, dead_letters_of(state, counts))))
 
 
 def _lines(state: State, dead_letters: int) -> list[str]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
 import click
 
-from ..broker import Broker
-from ..config import Settings, load
-from ..errors import StoreDiffersError, TopicChangedError
+from ..config import load
+from ..errors import StoreDiffersError
 from ..source.kafka import KafkaSource
-from ..store import TopicIdentity, open_store
-from ..store.messages import changed_message
-from ..topic import refuse_destructive
+from ..store import open_store
 from ..verify import Difference, Report, Verifier
 from . import _options
+from ._difference import printable_pair
+from ._log_access import confirm_topic
 from ._logging import show_info
 from ._output import print_json, printable
 from ._progress import progress_reporter
 from ._spool_table import counted
-
-_LONGEST_VALUE = 60
-_BEFORE_DIFFERENCE = 20
 
 
 @click.command("verify")
@@ -55,7 +49,7 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
     show_info()
     with closing(open_store(settings.store, read_only=True)) as store:
         info = store.info()
-        _confirm_topic(settings, info.identity)
+        confirm_topic(settings, info.identity)
         with progress_reporter() as progress:
             report = Verifier(
                 partial(KafkaSource, settings, info.group_id),
@@ -68,19 +62,6 @@ def command(limit: int, as_json: bool, kafka_options: tuple[str, ...], **options
         _print_report(report)
     if not report.is_clean:
         raise StoreDiffersError(report.difference_count)
-
-
-def _confirm_topic(settings: Settings, bound: TopicIdentity | None) -> None:
-    """See that the topic is the store's, and still has its events."""
-    description = Broker(settings).describe(settings.topic)
-    found = TopicIdentity(
-        topic=description.name,
-        topic_id=description.topic_id,
-        partition_count=description.partition_count,
-    )
-    if bound is not None and bound != found:
-        raise TopicChangedError(changed_message(bound, found))
-    refuse_destructive(description)
 
 
 def _print_report(report: Report) -> None:
@@ -109,7 +90,9 @@ def _line(difference: Difference) -> str:
     if difference.field is None:
         words = f"the store has {stored}, the log {expected}"
     else:
-        words = "{} is {}, by the log it is {}".format(difference.field, *_shown(stored, expected))
+        words = "{} is {}, by the log it is {}".format(
+            difference.field, *printable_pair(stored, expected)
+        )
     return f"{_place(difference)}: {words}"
 
 
@@ -119,27 +102,6 @@ def _place(difference: Difference) -> str:
     if difference.offset is not None:
         return f"record {difference.partition}:{difference.offset}"
     return f"partition {difference.partition}"
-
-
-def _shown(stored: Any, expected: Any) -> tuple[str, str]:  # noqa: ANN401 - state values
-    """Return both values as JSON writes them; of long texts the part where they begin to differ."""
-    start = 0
-    if isinstance(stored, str) and isinstance(expected, str):
-        pairs = zip(stored, expected, strict=False)
-        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        start = same - _BEFORE_DIFFERENCE if same > _LONGEST_VALUE // 2 else 0
-    return _json_part(stored, start), _json_part(expected, start)
-
-
-def _json_part(value: Any, start: int) -> str:  # noqa: ANN401 - a state value
-    part = _part(value, start) if isinstance(value, str) else value
-    return printable(json.dumps(part, ensure_ascii=False))
-
-
-def _part(text: str, start: int) -> str:
-    part = text[start : start + _LONGEST_VALUE]
-    more = start + len(part) < len(text)
-    return f"{'…' if start else ''}{part}{'…' if more else ''}"
 
 
 def _json_report(report: Report) -> dict[str, Any]:

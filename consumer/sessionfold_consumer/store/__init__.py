@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError
-from .dump import dump, letter_fields
+from .dump import dump, dump_lines, letter_fields, letter_from
 from .memory import MemoryStore
+from .memory_shadow import MemoryShadow
 from .migrations import Versions
 from .protocol import (
     FATAL_REASON,
@@ -20,10 +21,12 @@ from .protocol import (
     Selection,
     SessionStore,
     SetAside,
+    ShadowStatus,
     Status,
     StoreInfo,
     TopicIdentity,
 )
+from .shadow import Pair, Range, ShadowStore
 
 __all__ = [
     "FATAL_REASON",
@@ -32,20 +35,28 @@ __all__ = [
     "Gap",
     "Generation",
     "LetterStatus",
+    "MemoryShadow",
     "MemoryStore",
+    "Pair",
     "Position",
+    "Range",
     "Selection",
     "SessionStore",
     "SetAside",
+    "ShadowStatus",
+    "ShadowStore",
     "Status",
     "StoreInfo",
     "TopicIdentity",
     "Versions",
     "dump",
+    "dump_lines",
     "has_password",
     "is_postgres",
     "letter_fields",
+    "letter_from",
     "migrate_store",
+    "open_shadow",
     "open_store",
     "sqlite_path",
     "store_name",
@@ -67,6 +78,22 @@ def open_store(url: str, *, read_only: bool = False) -> SessionStore:
     from .sqlite import SqliteStore
 
     return SqliteStore(sqlite_path(url), read_only=read_only)
+
+
+def open_shadow(url: str) -> ShadowStore:
+    """Open the generation of a store that is not live, to write to it.
+
+    Raises:
+        ConfigurationError: when the URL names no kind of store that there is.
+        StoreUnusableError: when the store cannot be used.
+    """
+    if is_postgres(url):
+        from .postgres_shadow import PostgresShadow
+
+        return PostgresShadow(url)
+    from .sqlite_shadow import SqliteShadow
+
+    return SqliteShadow(sqlite_path(url))
 
 
 def migrate_store(url: str) -> tuple[int, int]:

@@ -20,6 +20,8 @@ class Dialect:
     greatest: str
     time: str
     """An expression for people of ``{micros}``, microseconds since the epoch."""
+    differs: str
+    """The operator that says whether two values differ, of which both may be null."""
 
 
 # SQLite's `/` and `%` round toward zero.
@@ -36,6 +38,7 @@ SQLITE = Dialect(
         "timestamp": "INTEGER",
     },
     least="min",
+    differs="IS NOT",
     greatest="max",
     time=f"strftime('%Y-%m-%dT%H:%M:%S', ({{micros}} - {_SQLITE_MICROS}) / 1000000, 'unixepoch') "
     f"|| printf('.%06dZ', {_SQLITE_MICROS})",
@@ -53,6 +56,7 @@ POSTGRES = Dialect(
         "timestamp": "bigint",
     },
     least="least",
+    differs="IS DISTINCT FROM",
     greatest="greatest",
     # Two steps, since an interval is multiplied as a double, which has 53 bits.
     time="timestamptz 'epoch' + {micros} / 1000000 * interval '1 second' "
@@ -85,6 +89,16 @@ def merges(dialect: Dialect) -> Iterator[str]:
     for column in state_columns():
         if column.merge != "key":
             yield f"{column.name} = {_merged(column, dialect)}"
+
+
+def comparison(dialect: Dialect) -> dict[str, str]:
+    """Return what a statement that compares ``live`` states with ``shadow`` ones is expanded by."""
+    names = [column.name for column in state_columns()]
+    return {
+        "live_columns": ", ".join(f"live.{name}" for name in names),
+        "shadow_columns": ", ".join(f"shadow.{name}" for name in names),
+        "differences": " OR ".join(f"live.{n} {dialect.differs} shadow.{n}" for n in names),
+    }
 
 
 def _is_always_given(column: StateColumn) -> bool:

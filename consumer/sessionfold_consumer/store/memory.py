@@ -6,8 +6,8 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 from sessionfold_schemas import current
 
@@ -18,6 +18,7 @@ from .protocol import (
     Advance,
     DeadLetter,
     Gap,
+    Generation,
     LetterStatus,
     Position,
     Selection,
@@ -27,94 +28,114 @@ from .protocol import (
 )
 
 
+@dataclass(slots=True)
+class Tables:
+    """What a generation has."""
+
+    positions: dict[int, Position] = field(default_factory=dict)
+    states: dict[tuple[str, int], State] = field(default_factory=dict)
+    dead_letters: dict[tuple[int, int], DeadLetter] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Both generations of a store, and what it says of itself."""
+
+    info: StoreInfo
+    generations: dict[Generation, Tables]
+
+
 class MemoryStore:
     """Keeps everything in this process; see :class:`SessionStore` for the behaviour."""
 
     def __init__(self) -> None:
-        self._info = StoreInfo(
+        info = StoreInfo(
             store_id=str(uuid.uuid4()),
             contract_version=current().version,
             contract_digest=current().digest,
             identity=None,
         )
-        self._positions: dict[int, Position] = {}
-        self._states: dict[tuple[str, int], State] = {}
-        self._dead_letters: dict[tuple[int, int], DeadLetter] = {}
-        self._gaps: list[Gap] = []
+        self.shelf = Shelf(info, {each: Tables() for each in get_args(Generation)})
 
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
-        return self._info
+        return self.shelf.info
+
+    @property
+    def tables(self) -> Tables:
+        """The tables of the live generation."""
+        return self.shelf.generations[self.shelf.info.generation]
 
     def bind(self, identity: TopicIdentity, first_offsets: Mapping[int, int]) -> None:
         """Tie a new store to its topic."""
-        if self._info.identity is None:
-            self._info = replace(self._info, identity=identity)
-            self._positions = {
+        if self.shelf.info.identity is None:
+            self.shelf.info = replace(self.shelf.info, identity=identity)
+            self.tables.positions = {
                 partition: Position(
                     partition=partition, next_offset=offset, owner_epoch=0, first_offset=offset
                 )
                 for partition, offset in first_offsets.items()
             }
-        elif self._info.identity != identity:
-            raise TopicChangedError(changed_message(self._info.identity, identity))
+        elif self.shelf.info.identity != identity:
+            raise TopicChangedError(changed_message(self.shelf.info.identity, identity))
 
     def positions(self) -> dict[int, Position]:
         """Return the position of every partition."""
-        return dict(self._positions)
+        return dict(self.tables.positions)
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:  # noqa: ARG002
         """Take partitions over."""
         for partition in partitions:
-            if partition not in self._positions:
+            if partition not in self.tables.positions:
                 raise StoreUnusableError(missing_message(partition))
         for partition in partitions:
-            held = self._positions[partition]
-            self._positions[partition] = replace(held, owner_epoch=held.owner_epoch + 1)
-        return {partition: self._positions[partition] for partition in partitions}
+            held = self.tables.positions[partition]
+            self.tables.positions[partition] = replace(held, owner_epoch=held.owner_epoch + 1)
+        return {partition: self.tables.positions[partition] for partition in partitions}
 
     def attempt(self, positions: Sequence[Position]) -> None:
         """Count that this process is about to fold from these positions."""
         counted = {}
         for position in positions:
-            held = self._held(self._positions, position)
+            held = self._held(self.tables.positions, position)
             attempts = max(held.attempts, position.attempts) + 1
             counted[position.partition] = replace(held, attempts=attempts)
-        self._positions |= counted
+        self.tables.positions |= counted
 
     def spare(self, positions: Sequence[Position]) -> None:
         """Take back what this process counted."""
         for position in positions:
-            held = self._positions[position.partition]
+            held = self.tables.positions[position.partition]
             if held.next_offset == position.next_offset and held.attempts:
                 counted = replace(held, attempts=held.attempts - 1)
-                self._positions[held.partition] = counted
+                self.tables.positions[held.partition] = counted
 
     def commit(
         self, advances: Sequence[Advance], rows: Sequence[Row], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Merge rows, keep dead letters and advance positions."""
-        positions = dict(self._positions)
+        positions = dict(self.tables.positions)
         for advance in advances:
             held = self._held(positions, advance.position)
             positions[held.partition] = replace(held, next_offset=advance.next_offset, attempts=0)
         states = self._merged(rows)
         letters = {(letter.partition, letter.offset): letter for letter in reversed(dead_letters)}
-        self._positions = positions
-        self._states |= states
-        self._dead_letters = letters | self._dead_letters
+        self.tables.positions = positions
+        self.tables.states |= states
+        self.tables.dead_letters = letters | self.tables.dead_letters
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""
-        held = self._held(self._positions, position)
+        held = self._held(self.tables.positions, position)
         moved = replace(held, next_offset=end, attempts=0)
-        self._positions[held.partition] = moved
-        self._gaps.append(Gap(partition=held.partition, first=held.next_offset, end=end))
+        self.tables.positions[held.partition] = moved
+        self.tables.gaps.append(Gap(partition=held.partition, first=held.next_offset, end=end))
         return moved
 
     def gaps(self) -> list[Gap]:
         """Return the gaps that were accepted, in order."""
-        return sorted(self._gaps, key=lambda gap: (gap.partition, gap.first))
+        return sorted(self.tables.gaps, key=lambda gap: (gap.partition, gap.first))
 
     def resolve(
         self, letters: Sequence[DeadLetter], status: LetterStatus, rows: Sequence[Row] = ()
@@ -123,20 +144,20 @@ class MemoryStore:
         changed = {}
         for letter in letters:
             place = letter.partition, letter.offset
-            stored = self._dead_letters.get(place)
+            stored = self.tables.dead_letters.get(place)
             if stored is None or stored.status != "open" or place in changed:
                 raise NotFoundError("open dead letter", f"{place[0]}:{place[1]}", "this store")
             changed[place] = stored._replace(status=status)
-        self._states |= self._merged(rows)
-        self._dead_letters |= changed
+        self.tables.states |= self._merged(rows)
+        self.tables.dead_letters |= changed
 
     def stop(self, reason: str) -> None:
         """Keep that the service stopped itself, and why."""
-        self._info = replace(self._info, stopped=reason)
+        self.shelf.info = replace(self.shelf.info, stopped=reason)
 
     def resume(self) -> None:
         """Let a service that stopped itself start again."""
-        self._info = replace(self._info, stopped=None)
+        self.shelf.info = replace(self.shelf.info, stopped=None)
 
     def get(self, session_id: str) -> list[State]:
         """Return the session's states."""
@@ -144,7 +165,7 @@ class MemoryStore:
 
     def select(self, selection: Selection) -> Iterator[State]:
         """Return the states of the selected sessions."""
-        chosen = [state for state in self._states.values() if _matches(state, selection)]
+        chosen = [state for state in self.tables.states.values() if _matches(state, selection)]
         chosen.sort(
             key=lambda s: (-s["last_occurred_at"], s["session_id"].encode(), s["partition"])
         )
@@ -152,17 +173,17 @@ class MemoryStore:
 
     def states(self) -> Iterator[State]:
         """Return all states in order."""
-        for key in sorted(self._states, key=lambda key: (key[0].encode(), key[1])):
-            yield _copy(self._states[key])
+        for key in sorted(self.tables.states, key=lambda key: (key[0].encode(), key[1])):
+            yield _copy(self.tables.states[key])
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Return all dead letters in order."""
-        for key in sorted(self._dead_letters):
-            yield self._dead_letters[key]
+        for key in sorted(self.tables.dead_letters):
+            yield self.tables.dead_letters[key]
 
     def set_aside(self) -> SetAside:
         """Count the open dead letters of each session."""
-        letters = [each for each in self._dead_letters.values() if each.status == "open"]
+        letters = [each for each in self.tables.dead_letters.values() if each.status == "open"]
         named = [(each.session_id, each.partition) for each in letters]
         return Counter((name, partition) for name, partition in named if name is not None)
 
@@ -187,7 +208,7 @@ class MemoryStore:
         for row in rows:
             new: State = dict(zip((c.name for c in columns), row, strict=True))
             key = (new[current().key.name], new["partition"])
-            stored = changed.get(key) or self._states.get(key)
+            stored = changed.get(key) or self.tables.states.get(key)
             changed[key] = {c.name: merged(c, stored, new) for c in columns} if stored else new
         return changed
 

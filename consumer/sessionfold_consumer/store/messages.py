@@ -28,3 +28,11 @@ def missing_message(partition: int) -> str:
         f"the store has no position for partition {partition}, which it must have had: it was "
         "damaged; fold the topic into a new store (another --store)"
     )
+
+
+def switched_message(store: str) -> str:
+    """Say that the generations were switched by another process."""
+    return (
+        f"another process has switched the generations of the store {store}; "
+        "nothing was changed, begin again"
+    )

@@ -38,6 +38,7 @@ from .protocol import (
     Advance,
     DeadLetter,
     Gap,
+    Generation,
     LetterStatus,
     Position,
     Selection,
@@ -46,6 +47,7 @@ from .protocol import (
     TopicIdentity,
 )
 
+_OTHERS = ("generation", "stopped", "shadow", "shadow_origin")
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 _SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -82,7 +84,7 @@ class PostgresStore:
         try:
             with self._database.translated("open"):
                 check(self._database)
-                self._turn_to_live()
+                self._turn()
         except BaseException:
             self._database.close()
             raise
@@ -90,7 +92,7 @@ class PostgresStore:
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
         (row,) = self._rows("read_info")
-        store_id, version, digest, topic, topic_id, count, generation, stopped = row
+        store_id, version, digest, topic, topic_id, count, *others = row
         identity = None
         if topic is not None:
             identity = TopicIdentity(topic=topic, topic_id=topic_id, partition_count=count)
@@ -99,8 +101,7 @@ class PostgresStore:
             contract_version=version,
             contract_digest=digest,
             identity=identity,
-            generation=generation,
-            stopped=stopped,
+            **dict(zip(_OTHERS, others, strict=True)),
         )
 
     def bind(self, identity: TopicIdentity, first_offsets: Mapping[int, int]) -> None:
@@ -119,20 +120,21 @@ class PostgresStore:
         """Return the position of every partition, after what this process last wrote."""
         rows = self._rows("read_settled_positions" if self._is_in_doubt else "read_positions")
         self._is_in_doubt = False
-        return {row[0]: _position(row) for row in rows}
+        return {row[0]: position_of(row) for row in rows}
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:
         """Take partitions over."""
         claimed = {}
         with self._transaction() as connection:
-            self._turn_to_live()
+            connection.execute(self._statement("keep_generation"))
+            self._turn()
             # In the order that every process keeps; the caller's order is that of the answer.
             for partition in sorted(partitions):
                 values = (owner, partition)
                 row = connection.execute(self._statement("claim_position"), values).fetchone()
                 if row is None:
                     raise StoreUnusableError(missing_message(partition))
-                claimed[partition] = _position(row)
+                claimed[partition] = position_of(row)
         return {partition: claimed[partition] for partition in partitions}
 
     def attempt(self, positions: Sequence[Position]) -> None:
@@ -180,7 +182,8 @@ class PostgresStore:
         """Give open dead letters another status and merge rows, in one transaction."""
         first, *others = _rounds(rows)
         with self._staged_transaction() as connection:
-            self._turn_to_live()
+            connection.execute(self._statement("keep_generation"))
+            self._turn()
             self._copy(connection, first)
             for letter in sorted(letters, key=lambda each: (each.partition, each.offset)):
                 changed = (status, letter.partition, letter.offset)
@@ -204,7 +207,7 @@ class PostgresStore:
         """Return the session's states."""
         if session_id_problem(session_id) is not None:
             return []  # also what the database could not even be asked
-        return [_state(row) for row in self._rows("read_session", (session_id,))]
+        return [state_of(row) for row in self._rows("read_session", (session_id,))]
 
     def select(self, selection: Selection) -> Iterator[State]:
         """Return the states of the selected sessions."""
@@ -233,15 +236,19 @@ class PostgresStore:
     def snapshot(self) -> Iterator[None]:
         """Read from one moment within the block."""
         with self._database.translated("read"), self._database.transaction(_SNAPSHOT):
+            self._turn()
             yield
 
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
 
-    def _turn_to_live(self) -> None:
-        """Use the tables of the live generation from here on."""
-        self._sql = self._by_generation[self.info().generation]
+    def _turn(self) -> None:
+        """Use the tables of this object's generation from here on."""
+        self._use(self.info().generation)
+
+    def _use(self, generation: Generation) -> None:
+        self._sql = self._by_generation[generation]
 
     def _statement(self, name: str) -> SQL:
         return SQL(self._sql[name])
@@ -252,7 +259,7 @@ class PostgresStore:
 
     def _states(self, name: str, values: Mapping[str, Any]) -> Iterator[State]:
         with self._database.translated("read"):
-            yield from map(_state, self._database.stream(self._sql[name], values))
+            yield from map(state_of, self._database.stream(self._sql[name], values))
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
@@ -326,9 +333,11 @@ def _rounds(rows: Sequence[Row]) -> list[list[Row]]:
     return rounds
 
 
-def _position(row: tuple[Any, ...]) -> Position:
+def position_of(row: Sequence[Any]) -> Position:
+    """Return the position that a row holds."""
     return Position(**dict(zip(_POSITION, row, strict=True)))
 
 
-def _state(row: tuple[Any, ...]) -> State:
+def state_of(row: Sequence[Any]) -> State:
+    """Return the state that a row holds."""
     return {column.name: value for column, value in zip(state_columns(), row, strict=True)}

@@ -19,10 +19,10 @@ from .migrations import (
 )
 from .postgres_database import Database
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest migration that this program knows."""
 
-CONTRACT_VERSIONS = {1: 1, 2: 2}
+CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 2}
 """The version of the contract that a store is shaped by after each migration."""
 
 _LOCK = int.from_bytes(b"sfld", "big")

@@ -109,6 +109,15 @@ Generation = Literal["a", "b"]
 """A store has two sets of tables, so that one can be filled beside the other and then take over."""
 
 
+def other_generation(generation: Generation) -> Generation:
+    """Return the generation that is not this one."""
+    return "b" if generation == "a" else "a"
+
+
+ShadowStatus = Literal["empty", "filling", "kept"]
+"""What the generation that is not live has: nothing, a part of the log, or what was live before."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreInfo:
     """What a store says of itself."""
@@ -123,6 +132,9 @@ class StoreInfo:
     """Which of the two sets of tables is the live one."""
     stopped: str | None = None
     """Why the service stopped itself and does not start again until told to; normally None."""
+    shadow: ShadowStatus = "empty"
+    shadow_origin: str | None = None
+    """What the shadow is being filled from."""
 
     @property
     def group_id(self) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .protocol import (
     Advance,
     DeadLetter,
     Gap,
+    Generation,
     LetterStatus,
     Position,
     Selection,
@@ -40,6 +42,7 @@ from .sqlite_rows import RowsStatement, readers
 
 _SESSION_ID = itemgetter(0)
 """Of a row: in the order of the index fewer of its pages are touched at a time."""
+_OTHERS = ("generation", "stopped", "shadow", "shadow_origin")
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
 
@@ -70,13 +73,13 @@ class SqliteStore:
             for generation in GENERATIONS
         }
         self._sql = self._by_generation[GENERATIONS[0]]
-        self._turn_to_live()
+        self._turn()
 
     def info(self) -> StoreInfo:
         """Return what this store is the fold of."""
         with self._translated("read"):
             row = self._database.execute(self._sql["read_info"]).fetchone()
-        store_id, version, digest, topic, topic_id, count, generation, stopped = row
+        store_id, version, digest, topic, topic_id, count, *others = row
         identity = None
         if topic is not None:
             identity = TopicIdentity(topic=topic, topic_id=topic_id, partition_count=count)
@@ -85,8 +88,7 @@ class SqliteStore:
             contract_version=version,
             contract_digest=digest,
             identity=identity,
-            generation=generation,
-            stopped=stopped,
+            **dict(zip(_OTHERS, others, strict=True)),
         )
 
     def bind(self, identity: TopicIdentity, first_offsets: Mapping[int, int]) -> None:
@@ -105,12 +107,12 @@ class SqliteStore:
         """Return the position of every partition."""
         with self._translated("read"):
             rows = self._database.execute(self._sql["read_positions"]).fetchall()
-        return {row[0]: Position(**dict(zip(_POSITION, row, strict=True))) for row in rows}
+        return {row[0]: position_of(row) for row in rows}
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Position]:
         """Take partitions over."""
         with self._transaction() as database:
-            self._turn_to_live()
+            self._turn()
             for partition in partitions:
                 if not database.execute(self._sql["claim_position"], (owner, partition)).rowcount:
                     raise StoreUnusableError(missing_message(partition))
@@ -159,7 +161,7 @@ class SqliteStore:
     ) -> None:
         """Give open dead letters another status and merge rows, in one transaction."""
         with self._transaction() as database:
-            self._turn_to_live()
+            self._turn()
             for letter in letters:
                 changed = (status, letter.partition, letter.offset)
                 if not database.execute(self._sql["resolve_dead_letter"], changed).rowcount:
@@ -209,15 +211,19 @@ class SqliteStore:
     def snapshot(self) -> Iterator[None]:
         """Read from one moment within the block."""
         with self._translated("read"), transaction(self._database, "BEGIN"):
+            self._turn()
             yield
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
-    def _turn_to_live(self) -> None:
-        """Use the tables of the live generation from here on."""
-        self._sql = self._by_generation[self.info().generation]
+    def _turn(self) -> None:
+        """Use the tables of this object's generation from here on."""
+        self._use(self.info().generation)
+
+    def _use(self, generation: Generation) -> None:
+        self._sql = self._by_generation[generation]
         self._merge = RowsStatement(self._database, self._sql["merge_state"])
         self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"])
 
@@ -227,14 +233,8 @@ class SqliteStore:
             raise FencedError(held.partition)
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> Iterator[State]:
-        names = [column.name for column in state_columns()]
-        read = readers(state_columns())
         with self._translated("read"):
-            for row in self._database.execute(self._sql[statement], values):
-                state = dict(zip(names, row, strict=True))
-                for name, reader in read.items():
-                    state[name] = None if state[name] is None else reader(state[name])
-                yield state
+            yield from map(state_of, self._database.execute(self._sql[statement], values))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -243,3 +243,26 @@ class SqliteStore:
 
     def _translated(self, action: str) -> AbstractContextManager[None]:
         return translated(action, self._path)
+
+
+def position_of(row: Sequence[Any]) -> Position:
+    """Return the position that a row holds."""
+    return Position(**dict(zip(_POSITION, row, strict=True)))
+
+
+def state_of(row: Sequence[Any]) -> State:
+    """Return the state that a row holds."""
+    state = dict(zip(_names(), row, strict=True))
+    for name, reader in _readers().items():
+        state[name] = None if state[name] is None else reader(state[name])
+    return state
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(column.name for column in state_columns())
+
+
+@cache
+def _readers() -> dict[str, Callable[[Any], Any]]:
+    return readers(state_columns())

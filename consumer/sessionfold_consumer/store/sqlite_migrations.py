@@ -12,10 +12,10 @@ from .protocol import DeadLetter
 APPLICATION_ID = int.from_bytes(b"sfld", "big")
 """Marks a SQLite file as a store of sessionfold."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest migration that this program knows."""
 
-CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 2}
+CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 1, 4: 2}
 """The version of the contract that a store is shaped by after each migration."""
 
 _FIRST_WITH_COMPATIBLE_FROM = 2

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .log import LogStartMissingError
 from .report import Difference, Note, Report
-from .verifier import SourceFactory, Verifier
+from .verifier import Verifier
 
-__all__ = ["Difference", "LogStartMissingError", "Note", "Report", "SourceFactory", "Verifier"]
+__all__ = ["Difference", "LogStartMissingError", "Note", "Report", "Verifier"]

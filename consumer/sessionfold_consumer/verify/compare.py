@@ -35,7 +35,7 @@ def compare_states(
             findings.add(_of_state(key, None, _NOTHING, _events(expected[key])))
         else:
             for name, found, wanted in zip(columns(), stored[key], expected[key], strict=True):
-                if not _is_same(found, wanted):
+                if not is_same(found, wanted):
                     findings.add(_of_state(key, name, found, wanted))
 
 
@@ -113,10 +113,10 @@ def _of_letter(place: Place, field: str | None, stored: Any, expected: Any) -> D
 
 
 def _all_same(stored: Values, expected: Values) -> bool:
-    return len(stored) == len(expected) and all(map(_is_same, stored, expected))
+    return len(stored) == len(expected) and all(map(is_same, stored, expected))
 
 
-def _is_same(stored: Any, expected: Any) -> bool:  # noqa: ANN401 - state values
+def is_same(stored: Any, expected: Any) -> bool:  # noqa: ANN401 - state values
     """Compare as strictly as there is: True is no 1, and 0.0 no -0.0."""
     if type(stored) is not type(expected):
         return False

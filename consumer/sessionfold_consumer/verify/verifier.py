@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from ..errors import LogTruncatedError
 from ..observer import Progress
-from ..source import Source
+from ..source import SETTLE_SECONDS, LogReader, Source, SourceFactory, Span, reaching
 from ..store import SessionStore
 from .compare import compare_letters, compare_states
-from .log import LogReader, Span, reaching, span
+from .log import span
 from .prefix import Prefix
 from .report import Difference, Findings, Report
 from .stored import Stored, read_store
 
-SourceFactory = Callable[[Sequence[int]], Source]
-"""Makes a source of the log that reads these partitions, without a group."""
-
 MAX_DIFFERENCES = 100
 """How many differences a report holds; it counts all of them."""
-
-SETTLE_SECONDS = 10.0
-"""How long a log that ends before a position is waited for: a new leader may not know its end."""
 
 
 class Verifier:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sessionfold_consumer.store import SessionStore
+from sessionfold_consumer.store import SessionStore, ShadowStore
 from tests.contract.store import stores
 
 
@@ -34,3 +34,10 @@ def store(kind: str) -> Iterator[SessionStore]:
     """A store that is bound to a topic with the partitions 0, 1 and 2, each at offset 0."""
     with stores.bound(kind) as bound:
         yield bound
+
+
+@pytest.fixture
+def shadow(store: SessionStore) -> Iterator[ShadowStore]:
+    """The shadow of ``store``."""
+    with stores.shadow_of(store) as opened:
+        yield opened

@@ -16,14 +16,19 @@ from sessionfold_consumer.state import Row, State, columns_of, public_columns, s
 from sessionfold_consumer.store import (
     Advance,
     DeadLetter,
+    MemoryShadow,
     MemoryStore,
     Position,
     SessionStore,
+    ShadowStore,
     TopicIdentity,
     migrate_store,
     open_store,
 )
+from sessionfold_consumer.store.postgres import PostgresStore
+from sessionfold_consumer.store.postgres_shadow import PostgresShadow
 from sessionfold_consumer.store.sqlite import SqliteStore
+from sessionfold_consumer.store.sqlite_shadow import SqliteShadow
 from tests.services.postgres_databases import Postgres, query
 from tests.services.topics import StoredRecord
 from tests.strategies import batch_of
@@ -68,7 +73,8 @@ _EMPTY = """
         END LOOP;
         UPDATE sessionfold.store_info SET
             store_id = gen_random_uuid(), topic = NULL, topic_id = NULL, partition_count = NULL,
-            generation = 'a', stopped = NULL;
+            generation = 'a', stopped = NULL,
+            shadow = 'empty', shadow_origin = NULL;
     END $$
 """
 """Makes a store as good as new: for properties, which take hundreds, faster than a new one."""
@@ -119,6 +125,20 @@ def bound(kind: str) -> Iterator[SessionStore]:
     with KINDS[kind]() as store:
         store.bind(IDENTITY, dict.fromkeys(range(3), 0))
         yield store
+
+
+@contextmanager
+def shadow_of(store: SessionStore) -> Iterator[ShadowStore]:
+    """Open the shadow of one of these stores."""
+    match store:
+        case MemoryStore():
+            yield MemoryShadow(store)
+        case SqliteStore():
+            with closing(SqliteShadow(store._path)) as shadow:
+                yield shadow
+        case PostgresStore():
+            with closing(PostgresShadow(store._database._url)) as shadow:
+                yield shadow
 
 
 def moved(position: Position, next_offset: int) -> Position:

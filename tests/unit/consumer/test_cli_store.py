@@ -44,6 +44,7 @@ def test_check_says_what_a_store_is(cli: CommandLine, store: str) -> None:
         "contract_version": contract.current().version,
         "contract_digest": contract.current().digest,
         "generation": "a",
+        "shadow": "empty",
         "topic": "t",
         "topic_id": "id",
         "partition_count": 3,

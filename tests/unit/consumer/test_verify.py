@@ -239,11 +239,11 @@ def test_a_position_that_went_back_is_told_and_compared_all_the_same() -> None:
     topic, store = Topic(), new_store()
     topic.append([event(0, "a", second) for second in range(4)])
     advance(store, topic, 0, records=2)
-    earlier = dict(store._positions), dict(store._states)
+    earlier = dict(store.tables.positions), dict(store.tables.states)
     advance(store, topic, 0)
     verifier = new_verifier(topic)
     assert_is_clean(verifier.check(store))
-    store._positions, store._states = earlier
+    store.tables.positions, store.tables.states = earlier
     report = verifier.check(store)
     assert_is_clean(report)
     assert report.records == report.records_read == 2
@@ -260,11 +260,11 @@ def test_what_is_retried_while_a_position_went_back_is_folded_once() -> None:
     topic, store = Topic(), new_store()
     topic.append([event(0, "a", second, lost_before=1) for second in range(3)])
     advance(store, topic, 0, records=1, fatal={0})
-    earlier = dict(store._positions), dict(store._states)
+    earlier = dict(store.tables.positions), dict(store.tables.states)
     advance(store, topic, 0)
     verifier = new_verifier(topic)
     assert_is_clean(verifier.check(store))
-    store._positions, store._states = earlier
+    store.tables.positions, store.tables.states = earlier
     [letter] = store.dead_letters()
     resolve(store, letter, "retried")
     report = verifier.check(store)

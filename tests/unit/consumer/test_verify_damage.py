@@ -79,11 +79,15 @@ class Damaged:
 
     def letter(self, place: tuple[int, int], **changes: Any) -> None:  # noqa: ANN401
         """Change a dead letter."""
-        self.store._dead_letters[place] = self.store._dead_letters[place]._replace(**changes)
+        self.store.tables.dead_letters[place] = self.store.tables.dead_letters[place]._replace(
+            **changes
+        )
 
     def position(self, partition: int, **changes: Any) -> None:  # noqa: ANN401
         """Change a position."""
-        self.store._positions[partition] = replace(self.store._positions[partition], **changes)
+        self.store.tables.positions[partition] = replace(
+            self.store.tables.positions[partition], **changes
+        )
 
 
 @pytest.fixture
@@ -110,10 +114,10 @@ def others(value: Any) -> list[Any]:  # noqa: ANN401 - a state value
 @pytest.mark.parametrize("column", columns()[2:])
 def test_a_changed_column_is_named(damaged: Damaged, column: str) -> None:
     """Of each session, each other value: the session, the field, and both values."""
-    for key, state in damaged.store._states.items():
+    for key, state in damaged.store.tables.states.items():
         right = state[column]
         for wrong in others(right):
-            damaged.store._states[key] = {**state, column: wrong}
+            damaged.store.tables.states[key] = {**state, column: wrong}
             [difference] = damaged.differences()
             assert difference == Difference(
                 kind="state",
@@ -124,13 +128,13 @@ def test_a_changed_column_is_named(damaged: Damaged, column: str) -> None:
                 expected=right,
             )
             assert repr(difference.stored) == repr(wrong)
-        damaged.store._states[key] = state
+        damaged.store.tables.states[key] = state
     assert_is_clean(damaged.check())
 
 
 def test_a_missing_row_is_named(damaged: Damaged) -> None:
     """With the number of events that the log has of it."""
-    del damaged.store._states["a", 0]
+    del damaged.store.tables.states["a", 0]
     [difference] = damaged.differences()
     assert (difference.session_id, difference.partition, difference.field) == ("a", 0, None)
     assert (difference.stored, difference.expected) == ("nothing", "a state of 2 events")
@@ -139,8 +143,8 @@ def test_a_missing_row_is_named(damaged: Damaged) -> None:
 @pytest.mark.parametrize("key", [("zz", 0), ("a", 2), ("a", 7), ("", 0), ("A", 0)])
 def test_a_row_too_many_is_named(damaged: Damaged, key: tuple[str, int]) -> None:
     """Also of a session that is in another partition, or of a partition that is none."""
-    state: State = damaged.store._states["a", 0]
-    damaged.store._states[key] = {**state, "session_id": key[0], "partition": key[1]}
+    state: State = damaged.store.tables.states["a", 0]
+    damaged.store.tables.states[key] = {**state, "session_id": key[0], "partition": key[1]}
     [difference] = damaged.differences()
     assert (difference.session_id, difference.partition, difference.field) == (*key, None)
     assert (difference.stored, difference.expected) == ("a state of 2 events", "nothing")
@@ -175,8 +179,8 @@ def test_a_position_behind_the_logs_end_is_named(damaged: Damaged) -> None:
 
 def test_positions_too_few_and_too_many_are_named(damaged: Damaged) -> None:
     """The topic says which partitions there are; what is of others is no part of the fold."""
-    del damaged.store._positions[1]
-    damaged.store._positions[3] = Position(partition=3, next_offset=5, owner_epoch=0)
+    del damaged.store.tables.positions[1]
+    damaged.store.tables.positions[3] = Position(partition=3, next_offset=5, owner_epoch=0)
     found = damaged.differences()
     assert [
         (each.partition, each.stored, each.expected) for each in found if each.kind == "position"
@@ -197,7 +201,7 @@ def test_a_fold_that_says_it_began_later_is_found(damaged: Damaged) -> None:
 @pytest.mark.parametrize("place", [(0, 2), (0, 4)])
 def test_a_missing_dead_letter_is_named(damaged: Damaged, place: tuple[int, int]) -> None:
     """A record that the reference refuses must be listed."""
-    del damaged.store._dead_letters[place]
+    del damaged.store.tables.dead_letters[place]
     [difference] = damaged.differences()
     assert (difference.kind, difference.partition, difference.offset) == ("dead_letter", *place)
     assert (difference.stored, difference.expected) == (
@@ -208,7 +212,7 @@ def test_a_missing_dead_letter_is_named(damaged: Damaged, place: tuple[int, int]
 
 def test_a_missing_tombstone_is_found(damaged: Damaged) -> None:
     """Without it the event that was dropped belongs into the state."""
-    del damaged.store._dead_letters[DROPPED]
+    del damaged.store.tables.dead_letters[DROPPED]
     assert {(each.session_id, each.partition) for each in damaged.differences()} == {("d", 2)}
 
 
@@ -239,7 +243,7 @@ def test_a_changed_dead_letter_is_named(
 
 def test_one_changed_byte_of_a_long_value_is_found(damaged: Damaged) -> None:
     """It is compared by its digest."""
-    value = damaged.store._dead_letters[BAD].value or b""
+    value = damaged.store.tables.dead_letters[BAD].value or b""
     damaged.letter(BAD, value=value[:-1] + b"x")
     [difference] = damaged.differences()
     assert difference.field == "value"
@@ -249,8 +253,8 @@ def test_one_changed_byte_of_a_long_value_is_found(damaged: Damaged) -> None:
 @pytest.mark.parametrize("place", [(0, 99), (7, 0), (0, 5)])
 def test_a_dead_letter_of_no_record_is_named(damaged: Damaged, place: tuple[int, int]) -> None:
     """Behind the position, or in no partition."""
-    letter = damaged.store._dead_letters[BAD]._replace(partition=place[0], offset=place[1])
-    damaged.store._dead_letters[place] = letter
+    letter = damaged.store.tables.dead_letters[BAD]._replace(partition=place[0], offset=place[1])
+    damaged.store.tables.dead_letters[place] = letter
     [difference] = damaged.differences()
     assert (difference.partition, difference.offset, difference.field) == (*place, None)
     assert difference.stored == "a dead letter (not_single_object, open)"
@@ -260,7 +264,7 @@ def test_a_dead_letter_of_no_record_is_named(damaged: Damaged, place: tuple[int,
 def test_a_valid_event_that_is_listed_is_named(damaged: Damaged) -> None:
     """Even when the state is without it: its neighbour may have spoiled it."""
     record = next(r for r in damaged.topic.records if (r.partition, r.offset) == (0, 1))
-    damaged.store._dead_letters[0, 1] = DeadLetter(
+    damaged.store.tables.dead_letters[0, 1] = DeadLetter(
         partition=0,
         offset=1,
         timestamp=1,
@@ -270,7 +274,7 @@ def test_a_valid_event_that_is_listed_is_named(damaged: Damaged) -> None:
         reason="malformed",
         detail="",
     )
-    del damaged.store._states["b", 0]
+    del damaged.store.tables.states["b", 0]
     [difference] = damaged.differences()
     assert (difference.partition, difference.offset) == (0, 1)
     assert (difference.stored, difference.expected) == (
@@ -307,7 +311,7 @@ def test_a_late_retry_with_other_bytes_is_found() -> None:
     assert letter.reason == FATAL_REASON
     _, (key, value) = event(0, "a", 1, task="wrong")
     resolve(store, letter._replace(key=key, value=value), "retried")
-    store._dead_letters[0, 0] = store._dead_letters[0, 0]._replace(key=key, value=value)
+    store.tables.dead_letters[0, 0] = store.tables.dead_letters[0, 0]._replace(key=key, value=value)
     report = verifier.check(store)
     assert [(d.kind, d.field) for d in report.differences] == [
         ("state", None),
@@ -317,7 +321,7 @@ def test_a_late_retry_with_other_bytes_is_found() -> None:
 
 def test_differences_are_counted_beyond_those_that_are_listed(damaged: Damaged) -> None:
     """The list is cut, the number is exact."""
-    damaged.store._states.clear()
+    damaged.store.tables.states.clear()
     report = new_verifier(damaged.topic, max_differences=2).check(damaged.store)
     assert (len(report.differences), report.difference_count) == (2, 5)
     assert not report.is_clean
@@ -325,20 +329,20 @@ def test_differences_are_counted_beyond_those_that_are_listed(damaged: Damaged) 
 
 def test_a_gap_of_records_that_are_there_is_named(damaged: Damaged) -> None:
     """They were passed over as if they had been deleted; and the state has them all the same."""
-    damaged.store._gaps.append(Gap(partition=2, first=2, end=3))
+    damaged.store.tables.gaps.append(Gap(partition=2, first=2, end=3))
     first, *rest = damaged.differences()
     assert (first.kind, first.partition, first.offset) == ("gap", 2, 2)
     assert {(each.session_id, each.partition) for each in rest} == {("d", 2)}
 
 
-@pytest.mark.parametrize("table", ["_states", "_dead_letters", "_positions"])
+@pytest.mark.parametrize("table", ["states", "dead_letters", "positions"])
 def test_a_table_that_is_all_gone_is_found(damaged: Damaged, table: str) -> None:
     """It is not taken for a store that nothing was folded into."""
-    getattr(damaged.store, table).clear()
+    getattr(damaged.store.tables, table).clear()
     assert damaged.differences()
 
 
 def test_a_store_that_forgot_its_topic_is_found(damaged: Damaged) -> None:
     """Everything in it is too much."""
-    damaged.store._info = replace(damaged.store._info, identity=None)
+    damaged.store.shelf.info = replace(damaged.store.info(), identity=None)
     assert {each.kind for each in damaged.differences()} == {"position", "state", "dead_letter"}

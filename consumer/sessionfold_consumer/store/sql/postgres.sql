@@ -4,8 +4,13 @@
 -- name: read_info
 -- What the store says of itself.
 SELECT
-    store_id, contract_version, contract_digest, topic, topic_id, partition_count, generation, stopped
+    store_id, contract_version, contract_digest, topic, topic_id, partition_count,
+    generation, stopped, shadow, shadow_origin
 FROM sessionfold.store_info;
+
+-- name: keep_generation
+-- Let nobody switch the generations until the end of the transaction.
+SELECT generation FROM sessionfold.store_info FOR SHARE;
 
 -- name: bind_topic
 -- Tie the store to its topic, unless it is tied already.

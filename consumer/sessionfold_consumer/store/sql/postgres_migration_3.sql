@@ -1,5 +1,5 @@
--- Migration 2 of the PostgreSQL store: the columns of the contract's version 2. It only adds: a program
--- that knows version 1 of the store goes on with it. A statement that says {generation} is for both, a and b.
+-- Migration 3 of the PostgreSQL store: the columns of the contract's version 2. It only adds: a program
+-- that knows version 2 of the store goes on with it. A statement that says {generation} is for both, a and b.
 
 -- name: add_columns
 -- Without a default no row is written anew.

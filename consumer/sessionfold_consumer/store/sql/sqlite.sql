@@ -4,7 +4,8 @@
 -- name: read_info
 -- What the store says of itself.
 SELECT
-    store_id, contract_version, contract_digest, topic, topic_id, partition_count, generation, stopped
+    store_id, contract_version, contract_digest, topic, topic_id, partition_count,
+    generation, stopped, shadow, shadow_origin
 FROM store_info;
 
 -- name: bind_topic

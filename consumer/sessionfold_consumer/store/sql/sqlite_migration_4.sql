@@ -1,5 +1,5 @@
--- Migration 3 of the SQLite store: the columns of the contract's version 2. It only adds: a program that
--- knows version 2 of the store goes on with it. A statement that says {generation} is for both, a and b.
+-- Migration 4 of the SQLite store: the columns of the contract's version 2. It only adds: a program that
+-- knows version 3 of the store goes on with it. A statement that says {generation} is for both, a and b.
 
 -- name: add_agent_id
 ALTER TABLE session_state_{generation} ADD COLUMN agent_id TEXT;

@@ -1,0 +1,154 @@
+"""``sessionfold rebuild``: fold the log again, beside the live state."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from ..config import Settings, load
+from ..errors import NothingKeptError
+from . import _options
+from ._comparison import lines, report
+from ._logging import show_info
+from ._output import print_json
+from ._progress import ProgressReporter, progress_reporter
+from .run import stop_signals
+
+if TYPE_CHECKING:
+    from ..rebuild import Comparison, Rebuilder
+
+logger = logging.getLogger("sessionfold_consumer")
+
+
+@click.command("rebuild")
+@click.option(
+    "--into-shadow",
+    is_flag=True,
+    help="Fold and compare, and put nothing in place; a later rebuild goes on from there.",
+)
+@click.option("--dry-run", is_flag=True, help="Fold and compare, then throw away what was folded.")
+@click.option("--yes", is_flag=True, help="Put it in place although something differs.")
+@click.option("--undo", is_flag=True, help="Go back to what was live before the last rebuild.")
+@click.option(
+    "--drop-old",
+    is_flag=True,
+    help="Throw away what was live before the last rebuild, or what an unfinished one has folded.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0, 1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show what differs of at most N sessions; all are counted.",
+)
+@_options.as_json
+@_options.broker_options
+@_options.store
+def command(  # noqa: PLR0913, PLR0917 - one for each option
+    into_shadow: bool,
+    dry_run: bool,
+    yes: bool,
+    undo: bool,
+    drop_old: bool,
+    limit: int,
+    as_json: bool,
+    kafka_options: tuple[str, ...],
+    **options: object,
+) -> None:
+    """Fold the topic from its start, beside the live state, and put the result in its place.
+
+    Services go on meanwhile, and people read the live state until the very moment of the switch;
+    afterwards the services go on in the new one by themselves. Before that both are compared, at
+    the same positions, session by session. When something differs it is shown, and nothing is
+    switched unless you say so.
+
+    However it ends, by kill -9 too, the live state is right, and the same command goes on from
+    where it was. What was live before is kept until --drop-old.
+    """
+    chosen = {"--into-shadow": into_shadow, "--dry-run": dry_run, "--undo": undo,
+              "--drop-old": drop_old}  # fmt: skip
+    _refuse_several([name for name, is_given in chosen.items() if is_given])
+    settings = load(options, kafka_options)
+    show_info()
+    if drop_old:
+        _drop(settings)
+        return
+    from ..bootstrap import rebuilder
+
+    with (
+        progress_reporter() as progress,
+        stop_signals() as stopping,
+        rebuilder(settings, progress, stopping) as ready,
+    ):
+        if undo:
+            ready.undo()
+            progress.clear()
+            click.echo(
+                "what was live before the last rebuild is live again, folded up to now; the other "
+                "one is kept: sessionfold rebuild --undo, or --drop-old"
+            )
+            return
+        found = _rebuilt(ready, progress, limit)
+        if found is None:
+            return
+        _show(found, as_json=as_json)
+        if dry_run:
+            ready.drop()
+        elif not into_shadow:
+            _switch(ready, found, accept=yes or found.is_same or _is_accepted())
+
+
+def _refuse_several(chosen: list[str]) -> None:
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} exclude each other; give one of them")
+
+
+def _drop(settings: Settings) -> None:
+    from ..store import open_shadow
+
+    with closing(open_shadow(settings.store)) as shadow:
+        found = shadow.info().shadow
+        if found == "empty":
+            raise NothingKeptError("throw away")
+        shadow.empty()
+    what = "what was live before the last rebuild" if found == "kept" else "an unfinished rebuild"
+    click.echo(f"threw away {what}")
+
+
+def _rebuilt(ready: Rebuilder, progress: ProgressReporter, limit: int) -> Comparison | None:
+    """Fold and compare; None when it was stopped."""
+    if ready.prepare():
+        logger.info("a rebuild was begun before; going on with it")
+    is_done = ready.fill()
+    progress.clear()
+    if is_done:
+        return ready.compare(limit)
+    click.echo("stopped; what was folded is kept, go on with: sessionfold rebuild", err=True)
+    return None
+
+
+def _show(found: Comparison, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report(found))
+        return
+    for line in lines(found):
+        click.echo(line)
+
+
+def _is_accepted() -> bool:
+    """Ask, where somebody can answer."""
+    return sys.stdin.isatty() and click.confirm("Put it in place all the same?", err=True)
+
+
+def _switch(ready: Rebuilder, found: Comparison, *, accept: bool) -> None:
+    ready.switch(found, accept=accept)
+    click.echo(
+        "the rebuilt state is live; go back with: sessionfold rebuild --undo, or throw the old one "
+        "away with: sessionfold rebuild --drop-old",
+        err=True,
+    )

@@ -1,0 +1,24 @@
+"""Fold the log again: beside the live state, to take its place, or up to some time, beside it."""
+
+from __future__ import annotations
+
+from .comparison import Change, Comparison, LetterChanges, pairs_of
+from .decisions import left_out
+from .excerpt import Excerpt, Excerpts, Until
+from .loading import load_new
+from .reader import Reader
+from .rebuilder import Rebuilder
+
+__all__ = [
+    "Change",
+    "Comparison",
+    "Excerpt",
+    "Excerpts",
+    "LetterChanges",
+    "Reader",
+    "Rebuilder",
+    "Until",
+    "left_out",
+    "load_new",
+    "pairs_of",
+]
