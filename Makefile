@@ -13,6 +13,7 @@ JOBS ?= 3
 IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PIP := $(IN_VENV) -m pip --disable-pip-version-check
+CONTRACTS := $(wildcard schemas/sessionfold_schemas/published/*.avsc) schemas/sessionfold_schemas/session_updated.avsc
 SOURCES := $(wildcard schemas producer consumer tests benchmarks examples)
 
 help: ## List the targets.
@@ -27,10 +28,11 @@ demo: $(INSTALLED) ## Five workers report into an embedded broker; watch their s
 test: $(INSTALLED) ## All tests, on a Kafka broker that they start and stop.
 	@$(IN_VENV) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-check: $(INSTALLED) ## Lint, format, types, and what the wheel holds.
+check: $(INSTALLED) ## Lint, format, types, the contract's history, and what the wheel holds.
 	@$(IN_VENV) -m ruff check .
 	@$(IN_VENV) -m ruff format --check .
 	@$(IN_VENV) -m mypy $(SOURCES)
+	@set -e; for file in $(CONTRACTS); do $(VENV)/bin/sessionfold schema check $$file; done
 	@$(IN_VENV) -m pytest -q tests/unit/test_wheel.py
 
 soak: $(INSTALLED) ## The tests that run for minutes: random kills, many generated cases.

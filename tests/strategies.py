@@ -39,6 +39,10 @@ few_session_ids = st.sampled_from(("a", "a ", "b", "é", "e\u0301", "\uff41", "�
 
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "string": texts,
+    "strings": st.one_of(
+        st.lists(texts, max_size=4),
+        st.sampled_from((1, contract.MAX_ITEMS - 1, contract.MAX_ITEMS)).map(["é"].__mul__),
+    ),
     "long": st.integers(*_LONG),
     "int": st.integers(contract.MIN_INT, contract.MAX_INT),
     "double": st.floats(allow_nan=False, allow_infinity=False),
@@ -58,8 +62,17 @@ def events(ids: st.SearchStrategy[str] = session_ids) -> st.SearchStrategy[Event
 def good_records(
     ids: st.SearchStrategy[str] = session_ids,
 ) -> st.SearchStrategy[GoodRecord]:
-    """Keys and values of valid events."""
-    return events(ids).map(lambda event: (key_of(event), contract.encode(event)))
+    """Keys and values of valid events, by writers of every version."""
+    versions = st.sampled_from(contract.published())
+    return st.tuples(events(ids), versions).map(lambda given: (key_of(given[0]), written(*given)))
+
+
+def written(event: Event, version: contract.Contract) -> bytes:
+    """Encode an event as a writer of ``version`` does, which knows no later fields."""
+    if version is contract.current():
+        return contract.encode(event)
+    pieces = [encoded(field, event.get(field.name)) for field in version.fields]
+    return contract.frame(version, b"".join(pieces))
 
 
 def key_of(event: Event) -> bytes:
@@ -216,9 +229,17 @@ def encoded(field: contract.Field, value: Any) -> bytes:  # noqa: ANN401 - any A
     if field.type == "string":
         data: bytes = value.encode()
         return branch + varint(len(data)) + data
+    if field.type == "strings":
+        return branch + encoded_texts(*[each.encode() for each in value])
     if field.type == "double":
         return branch + struct.pack("<d", value)
     return branch + (bytes([value]) if field.type == "boolean" else varint(value))
+
+
+def encoded_texts(*texts: bytes) -> bytes:
+    """Encode a list of texts, which may be none, as the one block that Avro writes."""
+    items = b"".join(varint(len(text)) + text for text in texts)
+    return (varint(len(texts)) + items if texts else b"") + b"\0"
 
 
 def varint(value: int, *, extra_bytes: int = 0) -> bytes:
@@ -233,12 +254,7 @@ def varint(value: int, *, extra_bytes: int = 0) -> bytes:
 
 def hostile_pieces(field: contract.Field) -> list[bytes]:
     """Return encodings of one field at, around and beyond the bounds of what is allowed."""
-    if field.type == "string":
-        values = _HOSTILE_TEXTS
-    elif field.type == "double":
-        values = _HOSTILE_DOUBLES
-    else:
-        values = _HOSTILE_BOOLEANS if field.type == "boolean" else _HOSTILE_INTEGERS
+    values = _HOSTILE.get(field.type, _HOSTILE_INTEGERS)
     if not field.optional:
         return values
     good = values[0]
@@ -273,3 +289,32 @@ _TEXTS = (
 )
 _HOSTILE_TEXTS = [varint(len(text)) + text for text in _TEXTS]
 _HOSTILE_TEXTS += [head + b"some text" for head in _HOSTILE_INTEGERS]
+_HOSTILE_LISTS = [
+    *(encoded_texts(*[b"a"] * count) for count in (0, 1, 2, 63, 64, 65, 300)),
+    *(encoded_texts(b"a", text, b"b") for text in _TEXTS),
+    *(
+        encoded_texts(b"a")[:-1] + end
+        for end in (b"\1", b"\2", b"\2\2a\0", b"\1\4\2a\0", b"\x80\0")
+    ),
+    *(encoded_texts(b"a", b"b", b"c")[:size] for size in range(7)),
+    *(varint(-count) + varint(2 * count) + b"\2a" * count + b"\0" for count in (1, 2, 64)),
+    *(
+        varint(2) + text + head + b"bc\0"
+        for text in (b"\2a", b"\2\xff")
+        for head in _HOSTILE_INTEGERS
+    ),
+    *(head + b"\2a\2b\2c\0" for head in _HOSTILE_INTEGERS),
+    *(head + b"\2\xff\2b\0" for head in _HOSTILE_INTEGERS),
+    *(
+        head + b"\0" * 300
+        for head in (varint(64), varint(65), varint(299), varint(300), varint(400))
+    ),
+    # An item that is no text comes before one that is cut off, and the other way round.
+    *(varint(2) + items for items in (b"\2\xff\x7e", b"\x7e\2\xff", b"\2\0\1\0", b"\2\xff\1\0")),
+]
+_HOSTILE = {
+    "string": _HOSTILE_TEXTS,
+    "strings": _HOSTILE_LISTS,
+    "double": _HOSTILE_DOUBLES,
+    "boolean": _HOSTILE_BOOLEANS,
+}

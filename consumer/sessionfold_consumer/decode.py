@@ -1,4 +1,4 @@
-"""A batch of records, decoded by columns: :mod:`walk` reads the same field of every record at once.
+"""A batch of records, decoded by columns: the same field of every record is read at once.
 
 The verdict equals that of ``sessionfold_schemas.decode``, the strict reference: property tests hold
 the two together on generated, mutated and truncated bytes. The reference also says why a record is
@@ -28,19 +28,9 @@ from sessionfold_schemas import (
 )
 from sessionfold_schemas import decode as decode_strictly
 
+from .fields import Column, pieces, read_fields, text_fault
 from .records import RecordBatch
-from .walk import (
-    WORD_BYTES,
-    Column,
-    Fault,
-    Places,
-    Walk,
-    pieces,
-    read_fields,
-    same_bytes,
-    text_fault,
-    words_of,
-)
+from .walk import WORD_BYTES, Fault, Places, Walk, same_bytes, words_of
 
 T = TypeVar("T")
 
@@ -82,7 +72,7 @@ class Events:
 def decode(batch: RecordBatch) -> Events:
     """Decode and validate every record of a batch. Pure; never raises for what a record holds."""
     walk = _walk(batch.values)
-    columns = _merged([read_fields(walk, contract) for contract in published()])
+    columns = _merged([read_fields(walk, contract) for contract in reversed(published())])
     walk.refuse_unknown()
     _check_keys(walk, batch, columns)
     accepted = np.flatnonzero(walk.valid)

@@ -25,7 +25,8 @@
     ├── BreakerOpenError             19   too many records were set aside: the service stopped
     ├── StoreDiffersError            20   the store is not the fold of its log
     ├── StillRefusedError            21   dead letters that were retried are still no valid events
-    └── EventsMissingError           24   events never arrived
+    ├── EventsMissingError           24   events never arrived
+    └── ContractBrokenError          25   a contract may not follow the one before it
 
 1 is an error of ours, 2 a command line that cannot be understood (click).
 """
@@ -368,6 +369,18 @@ class StillRefusedError(ConsumerError):
             f"{_counted(refused, 'dead letter')} of {refused + retried:,} "
             f"{'is' if refused == 1 else 'are'} still no valid event and stay set aside; see why "
             "with: sessionfold dead-letters list"
+        )
+
+
+class ContractBrokenError(ConsumerError):
+    """Raised when a contract that was checked may not be published."""
+
+    exit_code = 25
+
+    def __init__(self, file: str, findings: int) -> None:
+        super().__init__(
+            f"{file} may not be published: {_counted(findings, 'finding')}; change it, and check "
+            "it again"
         )
 
 

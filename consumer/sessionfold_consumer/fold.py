@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sessionfold_schemas import Field, current
 
 from .decode import Events, chosen
+from .fields import Column, pieces, texts_of
 from .state import Row
-from .walk import Column
 
 _Groups = NDArray[np.int64]
 
@@ -121,16 +121,16 @@ def _winners(grouping: _Grouping, events: Events, field: Field) -> tuple[list[An
     chosen[groups] = order
     winning = np.flatnonzero(chosen >= 0)
     column = column.only(chosen[winning])
-    values, offsets = _objects(events, column), grouping.offsets[column.places].tolist()
+    values, offsets = _objects(events, column, field), grouping.offsets[column.places].tolist()
     return _placed(values, winning, grouping.size), _placed(offsets, winning, grouping.size)
 
 
-def _objects(events: Events, column: Column) -> list[Any]:
+def _objects(events: Events, column: Column, field: Field) -> list[Any]:
+    """Return a column's values as Python has them."""
     if column.ends is None:
         return list(column.values.tolist())
-    joined = events.joined
-    spans = zip(column.values.tolist(), column.ends.tolist(), strict=True)
-    return [joined[start:end].decode() for start, end in spans]
+    found = pieces(events.joined, column)
+    return [*map(texts_of, found)] if field.type == "strings" else [*map(bytes.decode, found)]
 
 
 def _placed(values: list[Any], at: _Groups, size: int) -> list[Any]:

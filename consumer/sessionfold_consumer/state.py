@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from sessionfold_schemas import ValueType, current
+from sessionfold_schemas import Contract, ValueType, current
 
 Merge = Literal["key", "least", "greatest", "add", "earliest", "latest", "offset"]
 """How a stored value and a newer row's become one.
@@ -45,7 +45,11 @@ State = dict[str, Any]
 @cache
 def state_columns() -> tuple[StateColumn, ...]:
     """Return the columns of the current contract's state, in their order everywhere."""
-    contract = current()
+    return columns_of(current())
+
+
+def columns_of(contract: Contract) -> tuple[StateColumn, ...]:
+    """Return the columns of the state that is folded by a version of the contract."""
     columns = [
         StateColumn(name=contract.key.name, type="string", merge="key"),
         StateColumn(name="partition", type="int", merge="key"),

@@ -1,4 +1,4 @@
-"""A walk over the joined bytes of a batch, field by field, all records at once.
+"""A walk over the joined bytes of a batch, all records at once; :mod:`fields` says over what.
 
 A cursor per record stands where its next field begins; a record that breaks a rule is marked and
 its cursor parked at its end, so that no record is read beyond its own bytes and none is judged by
@@ -10,9 +10,7 @@ shortest varints, a union index of one byte, nothing after the last field.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +18,8 @@ from numpy.typing import NDArray
 from sessionfold_schemas import (
     HEADER_BYTES,
     MAGIC,
-    MAX_INT,
     MAX_RECORD_BYTES,
-    MAX_TIMESTAMP,
-    MIN_INT,
-    MIN_TIMESTAMP,
     Contract,
-    Field,
-    text_problem,
 )
 
 Places = NDArray[np.int64]
@@ -38,7 +30,6 @@ _PADDING = bytes(16)
 varint, double) takes more than 10 bytes, so none leaves the buffer."""
 
 WORD_BYTES = 8
-_TEXTS_TOGETHER = 16
 _LONGEST_BYTES = 10
 """Of a varint of 64 bits."""
 _MINUS_TWO = 3
@@ -51,9 +42,6 @@ _PACKING = [
     (np.uint64(0x000000000FFFFFFF), np.uint64(0x0FFFFFFF00000000), np.uint64(4)),
 ]
 """Which bits of a word's neighbours stay, which move, and how far: twice as many each time."""
-
-_NEGATIVE_ZERO = -(1 << 63)
-"""The bits of -0.0, as a signed integer."""
 
 
 class Fault(IntEnum):
@@ -73,44 +61,6 @@ class Fault(IntEnum):
     """The session ID is not the record's key; nothing else is wrong."""
     NO_SCHEMA = 5
     """No published contract has the header's fingerprint."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
-    """The given values of one field: ``values[i]`` belongs to the record at ``places[i]``.
-
-    For strings the values are where the text begins in the batch's joined bytes, and ``ends`` says
-    where each ends; for all other types ``ends`` is None.
-    """
-
-    places: Places
-    values: NDArray[Any]
-    ends: Places | None = None
-
-    def only(self, chosen: NDArray[Any]) -> Column:
-        """Return the column with the chosen values (a mask, or indices)."""
-        ends = None if self.ends is None else self.ends[chosen]
-        return Column(places=self.places[chosen], values=self.values[chosen], ends=ends)
-
-
-def read_fields(walk: Walk, contract: Contract) -> dict[str, Column]:
-    """Walk over the records that were written with ``contract``; return its fields' columns.
-
-    A column may hold values of records that were refused after it was read. Of the value rules all
-    are held here but the session ID's. Empty when the batch has no such record.
-    """
-    places = walk.written_with(contract)
-    columns: dict[str, Column] = {}
-    if not len(places):
-        return columns
-    for field in contract.fields:
-        given = walk.present(places) if field.optional else places
-        columns[field.name] = _READERS[field.type](walk, given)
-        _check_values(walk, field, columns[field.name])
-    unread = walk.at(places) != walk.ends(places)
-    if unread.any():
-        walk.refuse(places[unread])
-    return columns
 
 
 class Walk:
@@ -133,6 +83,8 @@ class Walk:
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
+        if self.known.all():
+            return np.flatnonzero(~self.known)
         header = words_of(MAGIC + contract.fingerprint)
         same = self.valid.copy()
         for position in (0, HEADER_BYTES - WORD_BYTES):
@@ -243,6 +195,18 @@ class Walk:
         return given
 
 
+def varint_at(data: bytes, at: int) -> tuple[int, int]:
+    """Return the integer of a varint that was accepted, and where the next byte is."""
+    raw = shift = 0
+    for byte in data[at : at + _LONGEST_BYTES]:
+        at += 1
+        raw |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+            break
+    return (raw >> 1) ^ -(raw & 1), at
+
+
 def words_of(data: bytes) -> NDArray[np.uint64]:
     """Return eight bytes as one little-endian number, for each place where eight bytes begin."""
     size = max(0, len(data) - WORD_BYTES + 1)
@@ -275,118 +239,3 @@ def _packed(groups: NDArray[np.uint64]) -> NDArray[np.uint64]:
     for low, high, gap in _PACKING:
         groups = (groups & low) | ((groups & high) >> gap)
     return groups
-
-
-def _read_text(walk: Walk, places: Places) -> Column:
-    length = walk.varint(places)
-    negative = length < 0
-    if negative.any():
-        walk.refuse(places[negative], Fault.CUT)
-        length[negative] = 0
-    start = walk.at(places)
-    # A length near 2^63 would wrap around: no text is longer than its record's rest.
-    rest = walk.ends(places) - start
-    fits = length <= rest
-    walk.advance(places, start + np.minimum(length, rest + 1))
-    column = Column(places=places, values=start, ends=walk.at(places))
-    return column if fits.all() else column.only(fits)
-
-
-def _read_integer(walk: Walk, places: Places) -> Column:
-    return Column(places=places, values=walk.varint(places))
-
-
-def _read_double(walk: Walk, places: Places) -> Column:
-    cursor = walk.at(places)
-    bits = walk.words[cursor].view("<i8")
-    walk.advance(places, cursor + WORD_BYTES)
-    # -0.0 becomes 0.0 as bits: arithmetic on a signalling NaN would warn.
-    bits[bits == _NEGATIVE_ZERO] = 0
-    return Column(places=places, values=bits.view("<f8"))
-
-
-def _read_boolean(walk: Walk, places: Places) -> Column:
-    cursor = walk.at(places)
-    byte = walk.data[cursor]
-    walk.advance(places, cursor + 1)
-    if (byte > 1).any():
-        walk.refuse(places[byte > 1])
-    return Column(places=places, values=byte == 1)
-
-
-_READERS = {
-    "string": _read_text,
-    "long": _read_integer,
-    "int": _read_integer,
-    "timestamp": _read_integer,
-    "double": _read_double,
-    "boolean": _read_boolean,
-}
-
-
-def _check_values(walk: Walk, field: Field, column: Column) -> None:
-    """Hold the values to the value rules; the session ID's are checked with the keys."""
-    values = column.values
-    if field.type == "string":
-        if field.fold != "key":
-            _check_texts(walk, column)
-        return
-    if field.type == "double":
-        wrong = ~np.isfinite(values)
-    elif field.type == "timestamp":
-        wrong = (values < MIN_TIMESTAMP) | (values > MAX_TIMESTAMP)
-    elif field.type == "int":
-        wrong = (values < MIN_INT) | (values > MAX_INT)
-    else:
-        return
-    if wrong.any():
-        walk.refuse(column.places[wrong])
-
-
-def _check_texts(walk: Walk, column: Column) -> None:
-    """Refuse texts that are not UTF-8 or hold U+0000.
-
-    As signed bytes ASCII is positive, so a text whose least byte is positive needs no second look.
-    """
-    assert column.ends is not None  # noqa: S101 - a string column
-    filled = np.flatnonzero(column.ends > column.values)
-    if not len(filled):
-        return
-    bounds = np.empty(2 * len(filled), np.int64)
-    bounds[::2], bounds[1::2] = column.values[filled], column.ends[filled]
-    least = np.minimum.reduceat(walk.signed, bounds)[::2]
-    suspects = filled[least <= 0]
-    texts = pieces(walk.joined, column.only(suspects))
-    if _are_texts(texts):
-        return
-    found: list[Fault | None] = []
-    for begun in range(0, len(texts), _TEXTS_TOGETHER):
-        some = texts[begun : begun + _TEXTS_TOGETHER]
-        found += [None] * len(some) if _are_texts(some) else map(text_fault, some)
-    for fault in {each for each in found if each is not None}:
-        wrong = suspects[[each is fault for each in found]]
-        walk.refuse(column.places[wrong], fault)
-
-
-def pieces(joined: bytes, column: Column) -> list[bytes]:
-    """Return the bytes of each of a column's strings."""
-    assert column.ends is not None  # noqa: S101 - a string column
-    spans = zip(column.values.tolist(), column.ends.tolist(), strict=True)
-    return [joined[start:end] for start, end in spans]
-
-
-def _are_texts(parts: list[bytes]) -> bool:
-    """Say whether all are UTF-8 without U+0000, at once: no character goes over a line's end."""
-    whole = b"\n".join(parts)
-    try:
-        return text_problem(whole.decode()) is None
-    except UnicodeDecodeError:
-        return False
-
-
-def text_fault(data: bytes) -> Fault | None:
-    """Return what is wrong with a text, or None."""
-    try:
-        return None if text_problem(data.decode()) is None else Fault.UNTOLD
-    except UnicodeDecodeError:
-        return Fault.NO_TEXT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _process
@@ -21,7 +22,7 @@ from ._session import (
     nest,
     resolve,
 )
-from ._values import seconds, truth
+from ._values import listed, seconds, truth
 from .errors import InvalidFieldError, NoActiveSessionError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     production_monitoring: bool = False,
     experiment_id: str | None = None,
     evaluators: object = None,
-    tags: object = None,
+    tags: Iterable[str] | None = None,
     datasetitem_id: str | None = None,
     masking_function: Mask | None = None,
     auto_end: bool = True,
@@ -65,13 +66,18 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     Args:
         session_name: a name for people.
         session_id: the session to resume; None starts a new one with a new UUID.
+        agent_id: the agent that the session runs; any text.
         task: what the session is doing now.
+        experiment_id: the experiment that the session is part of; any text.
+        tags: words to find the session by: a list or tuple of str. An empty one says that there are
+            none; one that is given when the session is resumed takes the place of the former.
+        datasetitem_id: the item of a data set that the session works on; any text.
         masking_function: applied to every free text of this session before it is published; None
             keeps the one that this process knows of the session, if any.
         auto_end: whether a normal end of the process ends the session, without an opinion on its
             success.
-        api_key, agent_id, providers, production_monitoring, experiment_id, evaluators, tags,
-            datasetitem_id, capture_uncaught: accepted and ignored.
+        api_key, providers, production_monitoring, evaluators, capture_uncaught: accepted and
+            ignored.
 
     Returns:
         The session's ID.
@@ -91,12 +97,15 @@ def init(  # noqa: PLR0913, PLR0917 - the surface that workers were written agai
     session.is_new = session_id is None
     session.is_placed = False  # another process may have gone on with it since
     mask = session.mask if masking_function is None else masking_function
-    fields = checked_fields(client, mask, session_name=session_name, task=task)
+    fields = checked_fields(
+        client, mask,
+        session_name=session_name, task=task, agent_id=agent_id, experiment_id=experiment_id,
+        datasetitem_id=datasetitem_id, tags=listed("tags", tags),
+    )  # fmt: skip
     _say_ignored(
         client,
-        api_key=api_key, agent_id=agent_id, providers=providers, evaluators=evaluators, tags=tags,
+        api_key=api_key, providers=providers, evaluators=evaluators,
         production_monitoring=None if production_monitoring is False else True,
-        experiment_id=experiment_id, datasetitem_id=datasetitem_id,
         capture_uncaught=None if capture_uncaught is True else False,
     )  # fmt: skip
     session.mask, session.auto_end, session.has_verdict = mask, ends, False

@@ -53,7 +53,7 @@ def checked_fields(client: Client, mask: Mask | None, /, **given: object) -> dic
     """
     checks = _checks()
     return {
-        name: checks[name](client.values, name, masked(client, mask, value))
+        name: checks[name](client.values, name, _all_masked(client, mask, value))
         for name, value in given.items()
         if value is not None
     }
@@ -74,6 +74,13 @@ def masked(client: Client, mask: Mask | None, value: T) -> T | str:
     return text
 
 
+def _all_masked(client: Client, mask: Mask | None, value: object) -> object:
+    """Return a text, or each text of a list, as ``mask`` makes it, and any other value as it is."""
+    if type(value) is list:
+        return [masked(client, mask, item) for item in value]
+    return masked(client, mask, value)
+
+
 def _placeholder(client: Client, problem: str) -> str:
     if not client.masking_failed:
         client.masking_failed = True
@@ -85,7 +92,12 @@ def _placeholder(client: Client, problem: str) -> str:
 def _checks() -> dict[str, Callable[[Values, str, Any], Any]]:
     from ._values import Values
 
-    by_type = {"string": Values.text, "double": Values.number, "boolean": Values.flag}
+    by_type: dict[str, Callable[[Values, str, Any], Any]] = {
+        "string": Values.text,
+        "strings": Values.texts,
+        "double": Values.number,
+        "boolean": Values.flag,
+    }
     return {
         field.name: by_type[field.type] for field in current().state_fields if field.type in by_type
     }

@@ -37,7 +37,13 @@ _CROWDED = 7 / 8
 
 def charged(fields: dict[str, Any]) -> int:
     """Return what an update with these values is charged with."""
-    return EVENT_BYTES + sum(len(value) for value in fields.values() if type(value) is str)
+    size = EVENT_BYTES
+    for value in fields.values():
+        if type(value) is str:
+            size += len(value)
+        elif type(value) is list:
+            size += len(value) + sum(map(len, value))
+    return size
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ class Stats:
     coalesced: int = 0
     """Updates that joined an event that was still waiting, because the queue was nearly full."""
     texts_cut: int = 0
-    """Texts that were longer than the limit and were cut."""
+    """Texts, and lists of texts, that were longer than the limit and were cut."""
     texts_repaired: int = 0
     """Texts in which U+0000 or lone surrogates were replaced with U+FFFD."""
     adopted_waiting: int = 0

@@ -9,8 +9,12 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from collections.abc import Mapping, Set
 from functools import cache
+from itertools import islice
 from typing import Any
+
+from sessionfold_schemas import MAX_ITEMS
 
 from .errors import InvalidFieldError
 
@@ -49,6 +53,26 @@ class Values:
             else:
                 return value
         return self._convert_text(field, value)
+
+    def texts(self, field: str, items: list[Any]) -> list[str]:
+        """Return at most ``MAX_ITEMS`` texts, in all of at most ``text_limit_bytes`` UTF-8 bytes.
+
+        Each is what :meth:`text` makes of it; of a longer list the last ones are left out.
+
+        Raises:
+            InvalidFieldError: when an item is not a str.
+        """
+        kept: list[str] = []
+        room = self.text_limit_bytes
+        for item in items[:MAX_ITEMS]:
+            text = self.text(field, item)
+            room -= len(text.encode())
+            if room < 0:
+                break
+            kept.append(text)
+        if len(kept) < len(items):
+            self.texts_cut += 1
+        return kept
 
     def repair(self, fields: dict[str, Any]) -> None:
         """Do to short texts, which were left as given until now, what :meth:`text` does."""
@@ -101,6 +125,29 @@ def plain_text(value: object) -> str | None:
     if type(value) is str:
         return value
     return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def listed(field: str, value: Any) -> list[Any] | None:  # noqa: ANN401 - a caller's value
+    """Return the items of a list, no more of them than are needed to see that there are too many.
+
+    Raises:
+        InvalidFieldError: for a single text, what has no order of its own, or no items, and when an
+            item is not a str.
+    """
+    if value is None:
+        return None
+    accepted = "accepted is a list, tuple or other iterable of str, but no set"
+    if issubclass(type(value), str | bytes | bytearray | Mapping | Set):
+        raise InvalidFieldError(field, f"is {_kind(value)}; {accepted}")
+    try:
+        items = list(islice(value, MAX_ITEMS + 1))
+    # Whatever a caller's object raises, it is no list.
+    except Exception as error:
+        raise InvalidFieldError(field, f"is {_kind(value)}; {accepted}") from error
+    for item in items:
+        if plain_text(item) is None:
+            raise InvalidFieldError(field, f"has an item {_kind(item)}; {accepted}")
+    return items
 
 
 def seconds(argument: str, value: Any) -> float:  # noqa: ANN401 - a caller's value

@@ -10,6 +10,8 @@ from ._contract import (
     FoldRule,
     ValueType,
     by_fingerprint,
+    by_version,
+    contract_of,
     current,
     published,
     try_contract,
@@ -17,12 +19,15 @@ from ._contract import (
 from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
 from ._environment import KAFKA_PREFIX, kafka_environment
+from ._evolution import contract_findings
 from ._values import (
     MAX_INT,
+    MAX_ITEMS,
     MAX_SESSION_ID_BYTES,
     MAX_TIMESTAMP,
     MIN_INT,
     MIN_TIMESTAMP,
+    items_problem,
     session_id_problem,
     text_problem,
 )
@@ -41,6 +46,7 @@ __all__ = [
     "KAFKA_PREFIX",
     "MAGIC",
     "MAX_INT",
+    "MAX_ITEMS",
     "MAX_RECORD_BYTES",
     "MAX_SESSION_ID_BYTES",
     "MAX_TIMESTAMP",
@@ -56,6 +62,9 @@ __all__ = [
     "UnknownFingerprintError",
     "ValueType",
     "by_fingerprint",
+    "by_version",
+    "contract_findings",
+    "contract_of",
     "current",
     "decode",
     "encode",
@@ -63,6 +72,7 @@ __all__ = [
     "event_prefix",
     "fingerprint_of",
     "frame",
+    "items_problem",
     "kafka_environment",
     "key_mismatch",
     "published",

@@ -22,8 +22,19 @@ FoldRule = Literal["key", "first_and_last", "none", "sum", "last", "first"]
 - ``first``: the value of the first event that gave the field, with that record's offset.
 """
 
-ValueType = Literal["string", "long", "int", "double", "boolean", "timestamp"]
-"""The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``."""
+ValueType = Literal["string", "strings", "long", "int", "double", "boolean", "timestamp"]
+"""The value types a field may have; ``timestamp`` is Avro's ``timestamp-micros``, ``strings`` an
+array of strings."""
+
+_AVRO_TYPES: dict[ValueType, Any] = {
+    "string": "string",
+    "strings": {"type": "array", "items": "string"},
+    "long": "long",
+    "int": "int",
+    "double": "double",
+    "boolean": "boolean",
+    "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +133,18 @@ def _shipped() -> Contract:
     return _load(resources.files(__package__).joinpath("session_updated.avsc").read_text("utf-8"))
 
 
+def by_version(version: int) -> Contract:
+    """Return a published version by its number.
+
+    Raises:
+        ContractError: when there is none of this number.
+    """
+    for contract in published():
+        if contract.version == version:
+            return contract
+    raise ContractError(f"no version {version} of SessionUpdated was published")
+
+
 def by_fingerprint(fingerprint: bytes) -> Contract:
     """Return the published version with this fingerprint (8 bytes, little-endian).
 
@@ -139,15 +162,29 @@ def _by_fingerprint() -> dict[bytes, Contract]:
     return {contract.fingerprint: contract for contract in published()}
 
 
-def _load(text: str) -> Contract:
-    schema = json.loads(text)
-    fields = tuple(_field(entry) for entry in schema["fields"])
+def contract_of(schema: dict[str, Any]) -> Contract:
+    """Return the contract that the JSON of an ``.avsc`` file describes.
+
+    Raises:
+        ContractError: when a field's type or fold rule is none that there is, or there is not one
+            key.
+    """
+    fields = tuple(field_of(entry) for entry in schema["fields"])
     if [field.fold for field in fields].count("key") != 1 or fields[0].fold != "key":
         raise ContractError("the contract's first field, and no other, must have the fold rule key")
     return Contract(version=schema["version"], fields=fields, avro_schema=schema)
 
 
-def _field(entry: dict[str, Any]) -> Field:
+def _load(text: str) -> Contract:
+    return contract_of(json.loads(text))
+
+
+def field_of(entry: dict[str, Any]) -> Field:
+    """Return the field that an entry of an ``.avsc`` describes.
+
+    Raises:
+        ContractError: when its type or fold rule is none that there is, or they do not fit.
+    """
     avro_type = entry["type"]
     optional = isinstance(avro_type, list)
     if optional and (avro_type[0] != "null" or len(avro_type) != 2):  # noqa: PLR2004
@@ -170,12 +207,10 @@ def _field(entry: dict[str, Any]) -> Field:
 
 
 def _value_type(name: str, avro_type: object) -> ValueType:
-    if avro_type == {"type": "long", "logicalType": "timestamp-micros"}:
-        return "timestamp"
-    for value_type in get_args(ValueType):
-        if avro_type == value_type and value_type != "timestamp":
-            return value_type  # type: ignore[no-any-return]
+    for value_type, known in _AVRO_TYPES.items():
+        if avro_type == known:
+            return value_type
     raise ContractError(
-        f"{name}: the type {avro_type!r} is not supported; use one of string, "
-        "long, int, double, boolean or timestamp-micros"
+        f"{name}: the type {json.dumps(avro_type)} is not supported; use one of string, "
+        "long, int, double, boolean, timestamp-micros or an array of string"
     )

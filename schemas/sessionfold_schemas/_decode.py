@@ -18,6 +18,7 @@ from ._values import (
     MAX_TIMESTAMP,
     MIN_INT,
     MIN_TIMESTAMP,
+    items_problem,
     session_id_problem,
     text_problem,
 )
@@ -92,6 +93,8 @@ def _problem(field: Field, value: Any) -> str | None:  # noqa: ANN401 - any Avro
         return session_id_problem(value)
     if field.type == "string":
         return text_problem(value)
+    if field.type == "strings":
+        return items_problem(len(value)) or next(filter(None, map(text_problem, value)), None)
     if field.type == "double" and not math.isfinite(value):
         return f"is {value}; only finite numbers are allowed"
     if field.type == "int" and not MIN_INT <= value <= MAX_INT:
@@ -130,4 +133,5 @@ def plain_schema(contract: Contract) -> dict[str, Any]:
 def _without_logical_type(avro_type: Any) -> Any:  # noqa: ANN401 - a piece of JSON
     if isinstance(avro_type, list):
         return [_without_logical_type(branch) for branch in avro_type]
-    return avro_type["type"] if isinstance(avro_type, dict) else avro_type
+    is_logical = isinstance(avro_type, dict) and "logicalType" in avro_type
+    return avro_type["type"] if is_logical else avro_type

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from ._values import (
     MAX_TIMESTAMP,
     MIN_INT,
     MIN_TIMESTAMP,
+    items_problem,
     session_id_problem,
     text_problem,
 )
@@ -71,6 +72,12 @@ def text_bytes(text: str) -> bytes:
     return _zigzag_varint(len(data)) + data
 
 
+def _strings_bytes(texts: Sequence[str]) -> bytes:
+    """Encode a list of strings as Avro's arrays: one block with its count, unless empty, and 0."""
+    head = [_zigzag_varint(len(texts))] if texts else []
+    return b"".join([*head, *map(text_bytes, texts), b"\0"])
+
+
 @cache
 def encoder(*given: str) -> Encoder:
     """Return the compiled encoder of events in which just the optional fields ``given`` are given.
@@ -101,6 +108,7 @@ def _tables() -> dict[str, Any]:
         "zigzag_varint": _zigzag_varint,
         "double": struct.Struct("<d").pack,
         "optional_double": struct.Struct("<Bd").pack,
+        "strings": _strings_bytes,
         "high": {},
     }
 
@@ -164,6 +172,8 @@ _TEXT = [
 _VALUE_SOURCE: dict[tuple[str, bool], tuple[list[str], str]] = {
     ("string", False): ([], "@"),
     ("string", True): (_TEXT, "@_head, @"),
+    ("strings", False): ([], "strings(@)"),
+    ("strings", True): ([], "b'\\2', strings(@)"),
     ("boolean", False): ([], "b'\\1' if @ else b'\\0'"),
     ("boolean", True): ([], "b'\\2\\1' if @ else b'\\2\\0'"),
     ("double", False): ([], "double(@)"),
@@ -214,6 +224,14 @@ def _check_text(value: Any) -> str | None:  # noqa: ANN401
     return text_problem(value)
 
 
+def _check_texts(value: Any) -> str | None:  # noqa: ANN401
+    if not isinstance(value, list | tuple):
+        return f"is {type(value).__name__}; a list of str is needed"
+    problems = ((number, _check_text(item)) for number, item in enumerate(value))
+    found = next((f"item {number} {problem}" for number, problem in problems if problem), None)
+    return items_problem(len(value)) or found
+
+
 def _check_double(value: Any) -> str | None:  # noqa: ANN401
     if not isinstance(value, float) or not math.isfinite(value):
         return f"is {value!r}; a finite float is needed"
@@ -235,6 +253,7 @@ def _check_integer(least: int, greatest: int) -> Callable[[Any], str | None]:
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "string": _check_text,
+    "strings": _check_texts,
     "double": _check_double,
     "boolean": _check_boolean,
     "int": _check_integer(MIN_INT, MAX_INT),

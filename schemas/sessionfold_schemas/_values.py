@@ -7,6 +7,9 @@ import re
 MAX_SESSION_ID_BYTES = 512
 """A session ID's greatest length in UTF-8 bytes; the least is 1."""
 
+MAX_ITEMS = 64
+"""How many texts a list may hold; so no record makes much work of few bytes."""
+
 MIN_TIMESTAMP = -62_135_596_800_000_000
 """0001-01-01T00:00:00Z in microseconds since the epoch: the first a calendar library can show."""
 
@@ -47,3 +50,8 @@ def text_problem(text: str) -> str | None:
     U+0000 is refused because PostgreSQL cannot hold it; the SDK replaces it before it gets here.
     """
     return "holds U+0000" if "\0" in text else None
+
+
+def items_problem(count: int) -> str | None:
+    """Say in one clause why a list may not have ``count`` items, or return None when it may."""
+    return f"has {count} items; at most {MAX_ITEMS} are allowed" if count > MAX_ITEMS else None

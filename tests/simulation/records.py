@@ -60,6 +60,8 @@ def _value(random: Random, field: contract.Field) -> Any:  # noqa: ANN401 - any 
     match field.type:
         case "string":
             return random.choice(_TEXTS)
+        case "strings":
+            return random.choices(_TEXTS, k=random.randrange(4))
         case "double":
             return random.choice(_DOUBLES)
         case "boolean":

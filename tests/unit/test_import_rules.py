@@ -32,6 +32,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "consumer/sessionfold_consumer/decode.py",
         "consumer/sessionfold_consumer/fold.py",
         "consumer/sessionfold_consumer/records.py",
+        "consumer/sessionfold_consumer/fields.py",
         "consumer/sessionfold_consumer/walk.py",
         "tests/",
         "benchmarks/",

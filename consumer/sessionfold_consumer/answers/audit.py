@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..decode import Events, decode
+from ..fields import pieces
 from ..observer import Progress
 from ..records import RecordBatch
 from ..source import LogReader, Source, Span
-from ..walk import pieces
 from .numbers import MissingNumbers, Numbers
 from .origin import PRODUCER, SEQUENCE
 

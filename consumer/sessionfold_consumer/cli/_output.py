@@ -92,13 +92,15 @@ def printable(text: str) -> str:
 
 
 def human(name: str, value: Any) -> str:  # noqa: ANN401 - a state value
-    """Return a state's value as people read it; a dash for what was never given."""
+    """Return a state's value as people read it; a dash for what was never given, lists as JSON."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name in _timestamps():
         return iso(value)
+    if isinstance(value, list):
+        return _escaped(json.dumps(value, ensure_ascii=False))
     return printable(str(value))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sessionfold_schemas import ValueType
@@ -30,6 +30,7 @@ _SQLITE_MICROS = "({micros} % 1000000 + 1000000) % 1000000"
 SQLITE = Dialect(
     types={
         "string": "TEXT",
+        "strings": "TEXT",
         "long": "INTEGER",
         "int": "INTEGER",
         "double": "REAL",
@@ -42,11 +43,12 @@ SQLITE = Dialect(
     time=f"strftime('%Y-%m-%dT%H:%M:%S', ({{micros}} - {_SQLITE_MICROS}) / 1000000, 'unixepoch') "
     f"|| printf('.%06dZ', {_SQLITE_MICROS})",
 )
-"""Times are ISO 8601 text."""
+"""Lists are JSON text; times are ISO 8601 text."""
 
 POSTGRES = Dialect(
     types={
         "string": 'text COLLATE "C"',
+        "strings": "text[]",
         "long": "bigint",
         "int": "integer",
         "double": "double precision",
@@ -63,16 +65,16 @@ POSTGRES = Dialect(
 """Text is compared by its bytes; times are ``timestamptz``."""
 
 
-def state_definitions(dialect: Dialect) -> Iterator[str]:
-    """Yield the definition of each column of ``session_state``."""
-    for column in state_columns():
+def state_definitions(dialect: Dialect, columns: Iterable[StateColumn]) -> Iterator[str]:
+    """Yield the definition of each of these columns of ``session_state``."""
+    for column in columns:
         constraint = " NOT NULL" if _is_always_given(column) else ""
         yield f"{column.name} {dialect.types[column.type]}{constraint}"
 
 
-def view_definitions(dialect: Dialect) -> Iterator[str]:
-    """Yield the columns of the view ``sessions``: no offsets of fields, times for people."""
-    for column in state_columns():
+def view_definitions(dialect: Dialect, columns: Iterable[StateColumn]) -> Iterator[str]:
+    """Yield these columns as the view ``sessions`` has them: no fields' offsets, readable times."""
+    for column in columns:
         if column.merge != "offset":
             is_time = column.type == "timestamp"
             time = dialect.time.replace("{micros}", column.name)

@@ -169,12 +169,12 @@ class MemoryStore:
         chosen.sort(
             key=lambda s: (-s["last_occurred_at"], s["session_id"].encode(), s["partition"])
         )
-        return map(dict, chosen[: selection.limit])
+        return map(_copy, chosen[: selection.limit])
 
     def states(self) -> Iterator[State]:
         """Return all states in order."""
         for key in sorted(self.tables.states, key=lambda key: (key[0].encode(), key[1])):
-            yield dict(self.tables.states[key])
+            yield _copy(self.tables.states[key])
 
     def dead_letters(self) -> Iterator[DeadLetter]:
         """Return all dead letters in order."""
@@ -231,6 +231,11 @@ def merged(column: StateColumn, stored: State, new: State) -> Any:  # noqa: ANN4
             assert column.decided_by is not None  # noqa: S101 - by construction
             offsets = stored[column.decided_by], new[column.decided_by]
             return new_value if _wins(column.merge, *offsets) else old_value
+
+
+def _copy(state: State) -> State:
+    """Return a state that is the reader's own, with its lists."""
+    return {name: [*value] if type(value) is list else value for name, value in state.items()}
 
 
 def _wins(prefers: str | None, stored: int | None, new: int | None) -> bool:

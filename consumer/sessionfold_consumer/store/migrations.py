@@ -1,4 +1,4 @@
-"""Which stores a program may work with, whatever their kind. Pure.
+"""Which stores a program may work with, whatever their kind, and what a migration consists of.
 
 A store's version is the newest numbered migration in it. It also keeps ``compatible_from``: the
 version of the oldest program that can still work with it. So several services are upgraded one by
@@ -9,11 +9,19 @@ raises it.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from typing import get_args
 
-from sessionfold_schemas import current
+from sessionfold_schemas import by_version, current, published
 
 from ..errors import StoreUnusableError
+from ..state import columns_of
+from . import sql
+from .columns import Dialect, state_definitions, view_definitions
+from .protocol import Generation
+
+GENERATIONS: tuple[Generation, ...] = get_args(Generation)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,19 +66,53 @@ def refuse_behind(store: str, found: Versions, known: int) -> None:
 
 
 def refuse_other_contract(store: str, version: int, digest: str) -> None:
-    """Refuse a store that was folded with another version of the contract.
+    """Refuse a store that was folded by rules which are not those of the contract's history.
+
+    One of an earlier version is migrated. One of a later version has only more columns than this
+    program writes, as long as :func:`refuse_unknown` lets it pass.
 
     Raises:
-        StoreUnusableError: when its digest is not that of this program's contract.
+        StoreUnusableError: when its digest is not that of the published version of its number.
     """
-    if digest != current().digest:
+    if version > current().version:
+        return
+    if digest not in {each.digest for each in published() if each.version == version}:
         raise StoreUnusableError(
             f"the store {store} was folded with version {version} of the contract "
-            f"({digest[:12]}), this program has version {current().version} "
-            f"({current().digest[:12]}); fold the topic into a new store (another --store)"
+            f"({digest[:12]}), which is none that this program knows; "
+            "fold the topic into a new store (another --store)"
         )
 
 
 def pending(found: Versions, known: int) -> range:
     """Return the numbers of the migrations that are missing in a store, in their order."""
     return range(found.version + 1, known + 1)
+
+
+def statements(file: str, dialect: Dialect, contract_version: int, **expansions: str) -> list[str]:
+    """Return a migration's statements; one that names the generation is there for each.
+
+    A migration never changes, so the columns that are expanded in it are those of the contract's
+    version 1; what later versions add is written out in the migration that adds it.
+
+    Args:
+        file: its file of SQL.
+        dialect: how the database calls its types.
+        contract_version: the version of the contract that a store is shaped by from then on.
+        **expansions: what else stands in braces in the file.
+    """
+    first, contract = columns_of(by_version(1)), by_version(contract_version)
+    texts = sql.statements(
+        file,
+        state_columns=",\n    ".join(state_definitions(dialect, first)),
+        view_columns=",\n    ".join(view_definitions(dialect, first)),
+        store_id=str(uuid.uuid4()),
+        contract_version=str(contract.version),
+        contract_digest=contract.digest,
+        **expansions,
+    ).values()
+    return [
+        text.replace("{generation}", generation)
+        for text in texts
+        for generation in (GENERATIONS if "{generation}" in text else GENERATIONS[:1])
+    ]

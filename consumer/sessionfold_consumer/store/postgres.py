@@ -31,8 +31,9 @@ from . import sql
 from .columns import POSTGRES, merges
 from .letters import letter_of, letter_row
 from .messages import changed_message, missing_message
+from .migrations import GENERATIONS
 from .postgres_database import Database
-from .postgres_migrations import GENERATIONS, check
+from .postgres_migrations import check
 from .protocol import (
     Advance,
     DeadLetter,

@@ -5,15 +5,11 @@ A service runs none: its role needs no right to define anything (see docs/operat
 
 from __future__ import annotations
 
-import uuid
 from contextlib import closing
-from typing import get_args
-
-from sessionfold_schemas import current
 
 from ..errors import StoreUnusableError
-from . import sql
-from .columns import POSTGRES, state_definitions, view_definitions
+from . import migrations
+from .columns import POSTGRES
 from .migrations import (
     Versions,
     pending,
@@ -22,12 +18,12 @@ from .migrations import (
     refuse_unknown,
 )
 from .postgres_database import Database
-from .protocol import Generation
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest migration that this program knows."""
 
-GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 2}
+"""The version of the contract that a store is shaped by after each migration."""
 
 _LOCK = int.from_bytes(b"sfld", "big")
 """The advisory lock of who migrates: of two that do, the second finds it done."""
@@ -103,20 +99,13 @@ def check_contract(database: Database) -> None:
 
 
 def statements(number: int) -> list[str]:
-    """Return a migration's statements; one that names the generation is there for each."""
-    texts = sql.statements(
+    """Return a migration's statements."""
+    return migrations.statements(
         f"postgres_migration_{number}.sql",
-        state_columns=",\n    ".join(state_definitions(POSTGRES)),
-        view_columns=",\n    ".join(view_definitions(POSTGRES)),
-        store_id=str(uuid.uuid4()),
-        contract_version=str(current().version),
-        contract_digest=current().digest,
-    ).values()
-    return [
-        text.replace("{generation}", generation)
-        for text in texts
-        for generation in (GENERATIONS if "{generation}" in text else GENERATIONS[:1])
-    ]
+        POSTGRES,
+        CONTRACT_VERSIONS[number],
+        schema_version=str(number),
+    )
 
 
 def _refuse_encoding(database: Database) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from operator import itemgetter
@@ -23,6 +23,7 @@ from . import sql
 from .columns import SQLITE, merges
 from .letters import letter_of, letter_row
 from .messages import changed_message, missing_message
+from .migrations import GENERATIONS
 from .protocol import (
     Advance,
     DeadLetter,
@@ -37,8 +38,7 @@ from .protocol import (
 )
 from .sqlite_errors import translated
 from .sqlite_file import connect, transaction
-from .sqlite_migrations import GENERATIONS
-from .sqlite_rows import RowsStatement
+from .sqlite_rows import RowsStatement, readers
 
 _SESSION_ID = itemgetter(0)
 """Of a row: in the order of the index fewer of its pages are touched at a time."""
@@ -253,8 +253,8 @@ def position_of(row: Sequence[Any]) -> Position:
 def state_of(row: Sequence[Any]) -> State:
     """Return the state that a row holds."""
     state = dict(zip(_names(), row, strict=True))
-    for name in _booleans():
-        state[name] = None if state[name] is None else bool(state[name])
+    for name, reader in _readers().items():
+        state[name] = None if state[name] is None else reader(state[name])
     return state
 
 
@@ -264,5 +264,5 @@ def _names() -> tuple[str, ...]:
 
 
 @cache
-def _booleans() -> tuple[str, ...]:
-    return tuple(column.name for column in state_columns() if column.type == "boolean")
+def _readers() -> dict[str, Callable[[Any], Any]]:
+    return readers(state_columns())

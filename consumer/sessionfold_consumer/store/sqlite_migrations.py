@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
-from typing import get_args
 
-from sessionfold_schemas import current
-
-from . import sql
-from .columns import SQLITE, state_definitions, view_definitions
+from . import migrations
+from .columns import SQLITE
 from .migrations import Versions, pending
-from .protocol import DeadLetter, Generation
+from .protocol import DeadLetter
 
 APPLICATION_ID = int.from_bytes(b"sfld", "big")
 """Marks a SQLite file as a store of sessionfold."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest migration that this program knows."""
 
-GENERATIONS: tuple[Generation, ...] = get_args(Generation)
+CONTRACT_VERSIONS = {1: 1, 2: 1, 3: 1, 4: 2}
+"""The version of the contract that a store is shaped by after each migration."""
 
 _FIRST_WITH_COMPATIBLE_FROM = 2
 
@@ -42,22 +39,14 @@ def migrate(database: sqlite3.Connection, found: Versions) -> None:
 
 
 def statements(number: int) -> list[str]:
-    """Return a migration's statements; one that names the generation is there for each."""
-    texts = sql.statements(
+    """Return a migration's statements."""
+    return migrations.statements(
         f"sqlite_migration_{number}.sql",
-        state_columns=",\n    ".join(state_definitions(SQLITE)),
-        view_columns=",\n    ".join(view_definitions(SQLITE)),
+        SQLITE,
+        CONTRACT_VERSIONS[number],
         application_id=str(APPLICATION_ID),
         schema_version=str(number),
-        store_id=str(uuid.uuid4()),
-        contract_version=str(current().version),
-        contract_digest=current().digest,
-    ).values()
-    return [
-        text.replace("{generation}", generation)
-        for text in texts
-        for generation in (GENERATIONS if "{generation}" in text else GENERATIONS[:1])
-    ]
+    )
 
 
 def _session_id_of(key: bytes | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Many rows with one statement.
+"""Rows as SQLite takes and gives them: many with one statement, values of its few types.
 
 Python's lock is released and taken for each execution, and taken late beside a busy thread: that is
 longer than a row takes.
@@ -6,18 +6,32 @@ longer than a row takes.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-_ROWS_AT_ONCE = (1_000, 100, 10, 1)
+from ..state import StateColumn
+
+_MOST_ROWS = 1_000
+_FEWER_ROWS = (100, 10, 1)
 
 # Without these, the module looks for an adapter of each such value in three places, and raises and
 # catches an AttributeError, which takes longer than all else that is done with the value.
 sqlite3.register_adapter(type(None), {None: None}.get)
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(bytes, bytes)
+# As JSON, which SQLite reads with json_each().
+sqlite3.register_adapter(list, json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode)
+
+_READERS: dict[str, Callable[[Any], Any]] = {"boolean": bool, "strings": json.loads}
+"""What makes a value of SQLite's that of a column's type, where they differ."""
+
+
+def readers(columns: Iterable[StateColumn]) -> dict[str, Callable[[Any], Any]]:
+    """Return what to call with the given values of some columns, by the columns' names."""
+    return {each.name: _READERS[each.type] for each in columns if each.type in _READERS}
 
 
 class RowsStatement:
@@ -37,9 +51,9 @@ class RowsStatement:
         """Execute it for these rows, in their order; all of them have as many values."""
         if not rows:
             return
-        limit = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        limit = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(rows[0])
         done = 0
-        for size in (each for each in _ROWS_AT_ONCE if each * len(rows[0]) <= limit):
+        for size in (min(_MOST_ROWS, limit), *(each for each in _FEWER_ROWS if each <= limit)):
             while len(rows) - done >= size:
                 values = list(chain.from_iterable(rows[done : done + size]))
                 self._database.execute(self._of_size(size, len(rows[0])), values)

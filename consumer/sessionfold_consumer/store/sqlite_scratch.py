@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sessionfold_schemas import current
 
+from ..state import state_columns
 from . import sql
 from .columns import SQLITE, state_definitions
+from .migrations import GENERATIONS
 from .sqlite import SqliteStore
 from .sqlite_file import migrate_file, transaction
-from .sqlite_migrations import GENERATIONS
 
 
 def make_scratch(path: Path) -> SqliteStore:
@@ -24,7 +25,7 @@ def make_scratch(path: Path) -> SqliteStore:
     migrate_file(path)
     statements = sql.statements(
         "sqlite_scratch.sql",
-        state_columns=",\n    ".join(state_definitions(SQLITE)),
+        state_columns=",\n    ".join(state_definitions(SQLITE, state_columns())),
         contract_version=str(current().version),
         contract_digest=current().digest,
     )

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import sessionfold_schemas as contract
 from sessionfold_consumer.decode import decode
 from sessionfold_consumer.fold import fold
-from sessionfold_consumer.state import Row, State, state_columns
+from sessionfold_consumer.state import Row, State, columns_of, public_columns, state_columns
 from sessionfold_consumer.store import (
     Advance,
     DeadLetter,
@@ -35,6 +36,15 @@ from tests.strategies import batch_of
 IDENTITY = TopicIdentity(topic="session-updates", topic_id="id-1", partition_count=3)
 
 NAMES = [column.name for column in state_columns()]
+
+_FIRST_NAMES = {column.name for column in columns_of(contract.by_version(1))}
+
+VIEW_COLUMNS = (
+    *(name for name in public_columns() if name in _FIRST_NAMES),
+    "dead_letters",
+    *(name for name in public_columns() if name not in _FIRST_NAMES),
+)
+"""What the view ``sessions`` of every store has: migrations add behind what is there."""
 
 
 @contextmanager

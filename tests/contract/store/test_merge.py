@@ -93,13 +93,16 @@ def test_values_come_back_as_they_went_in(store: SessionStore) -> None:
         "is_finished": True,
         "started_at": -62_135_596_800_000_000,
         "ended_at": 253_402_300_799_999_999,
+        "tags": ["", "zwölf \U0001f642 \u2028\r\n\t\x7f", "'quoted' \"too\"", "{}", "NULL", ",\\"],
     }
-    store.commit([], [row("a", **given_values), row("b", session_eval=1e15, offset=2**62)], [])
+    other = row("b", session_eval=1e15, tags=[], offset=2**62)
+    store.commit([], [row("a", **given_values), other], [])
     first, second = store.states()
     assert {name: repr(first[name]) for name in given_values} == {
         name: repr(value) for name, value in given_values.items()
     }
     assert (repr(second["session_eval"]), second["last_offset"]) == ("1000000000000000.0", 2**62)
+    assert (second["tags"], first["agent_id"]) == ([], None)
     assert first["is_successful_reason"] is None
 
 

@@ -10,9 +10,8 @@ import psycopg
 import pytest
 
 import sessionfold_schemas as contract
-from sessionfold_consumer.state import public_columns
 from sessionfold_consumer.store import SessionStore, migrate_store, open_store
-from tests.contract.store.stores import IDENTITY, advance, letter, moved, row
+from tests.contract.store.stores import IDENTITY, VIEW_COLUMNS, advance, letter, moved, row
 from tests.services.postgres_databases import query
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,10 +27,20 @@ def store(database: str) -> Iterator[SessionStore]:
 
 
 def test_people_see_the_public_columns(database: str, store: SessionStore) -> None:
-    """In the order of every listing, and a mark; the offsets of fields are not for people."""
+    """And a mark, behind which later versions of the contract add theirs; no offsets of fields."""
     with psycopg.connect(database) as connection:
         columns = connection.execute("SELECT * FROM sessionfold.sessions").description or []
-    assert tuple(each.name for each in columns) == (*public_columns(), "dead_letters")
+    assert tuple(each.name for each in columns) == VIEW_COLUMNS
+
+
+def test_a_list_is_an_array(database: str, store: SessionStore) -> None:
+    """So sessions are found by a tag, and an empty list differs from none."""
+    rows = [row("a", tags=["vip", "é"]), row("b", tags=["vip"]), row("c", tags=[]), row("d")]
+    store.commit([], rows, [])
+    found = "SELECT session_id FROM sessionfold.sessions WHERE 'vip' = ANY (tags) ORDER BY 1"
+    assert query(database, found) == [("a",), ("b",)]
+    tags = "SELECT tags FROM sessionfold.sessions ORDER BY session_id"
+    assert query(database, tags) == [(["vip", "é"],), (["vip"],), ([],), (None,)]
 
 
 @pytest.mark.parametrize(

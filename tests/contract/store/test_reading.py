@@ -46,10 +46,11 @@ def test_an_impossible_id_is_not_found(store: SessionStore, impossible: str) -> 
 
 def test_what_is_read_is_the_readers_own(store: SessionStore) -> None:
     """Changing it changes nothing in the store."""
-    store.commit([], [row("a", task="kept")], [])
+    store.commit([], [row("a", task="kept", tags=["kept"])], [])
     for state in (*store.states(), *store.get("a"), *store.select(Selection())):
         state["task"] = "changed"
-    assert [state["task"] for state in store.states()] == ["kept"]
+        state["tags"].append("changed")
+    assert [(state["task"], state["tags"]) for state in store.states()] == [("kept", ["kept"])]
 
 
 def test_a_listing_begins_with_what_was_heard_of_last(store: SessionStore) -> None:

@@ -13,9 +13,11 @@ from threading import Barrier, Timer
 
 import pytest
 
+import sessionfold_schemas as contract
 from sessionfold_consumer.errors import FencedError, StoreUnusableError
 from sessionfold_consumer.store import Position, dump
 from sessionfold_consumer.store.sqlite import SqliteStore
+from sessionfold_consumer.store.sqlite_migrations import SCHEMA_VERSION
 from tests.contract.store.stores import IDENTITY, advance, letter, row
 
 _NOBODY = 65534
@@ -169,26 +171,33 @@ def test_a_database_of_another_program_is_left_as_it_is(
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_store_that_needs_a_newer_program_is_refused(filled: Path, read_only: bool) -> None:
     """This one would not find what it looks for."""
-    change(filled, "PRAGMA user_version = 5")
-    change(filled, "UPDATE store_info SET compatible_from = 4")
-    with refused("is of version 5 and needs a program that knows version 4, .* up to 3; upgrade"):
+    change(filled, "PRAGMA user_version = 99")
+    change(filled, "UPDATE store_info SET compatible_from = 98")
+    with refused(
+        f"is of version 99 and needs a program that knows version 98, .* {SCHEMA_VERSION}; upgrade"
+    ):
         SqliteStore(filled, read_only=read_only)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_newer_store_that_only_has_more_is_used(filled: Path, read_only: bool) -> None:
     """So services are upgraded one by one: the old ones go on. And nothing is taken back."""
-    change(filled, "PRAGMA user_version = 5")
+    change(filled, "PRAGMA user_version = 99")
+    change(filled, "UPDATE store_info SET contract_version = 9, contract_digest = 'unknown'")
     with closing(SqliteStore(filled, read_only=read_only)) as store:
         assert store.positions()[0].next_offset == 200
-    assert versions_of(filled) == (5, 2)
+    assert versions_of(filled) == (99, 2)
 
 
+@pytest.mark.parametrize("version", [0, 1, contract.current().version])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_store_of_another_contract_is_refused(filled: Path, read_only: bool) -> None:
+def test_a_store_of_another_contract_is_refused(
+    filled: Path, read_only: bool, version: int
+) -> None:
     """The Avro fingerprint does not see fold rules; the digest does."""
-    change(filled, "UPDATE store_info SET contract_version = 0, contract_digest = 'abc'")
-    with refused(r"folded with version 0 of the contract \(abc\).*another --store"):
+    change(filled, f"UPDATE store_info SET contract_version = {version}")  # noqa: S608
+    change(filled, "UPDATE store_info SET contract_digest = 'abc'")
+    with refused(rf"folded with version {version} of the contract \(abc\).*another --store"):
         SqliteStore(filled, read_only=read_only)
 
 

@@ -14,8 +14,9 @@ from threading import Barrier
 
 import pytest
 
+import sessionfold_schemas as contract
 from sessionfold_consumer.errors import FencedError, StoreUnusableError
-from sessionfold_consumer.state import Row, state_columns
+from sessionfold_consumer.state import Row, columns_of
 from sessionfold_consumer.store import Position, dump, migrate_store, store_versions
 from sessionfold_consumer.store.sqlite import SqliteStore
 from sessionfold_consumer.store.sqlite_migrations import SCHEMA_VERSION, statements
@@ -26,6 +27,8 @@ ROWS = [
     row("b", 0, offset=9, is_finished=True),
     row("a", 1, offset=2),
 ]
+_BEHIND = rf"is of version 1, .* with {SCHEMA_VERSION};.*store migrate"
+
 LETTERS = [
     letter(0, 5),
     letter(0, 3, key=b"x" * 513),
@@ -134,7 +137,7 @@ def test_a_command_that_only_answers_migrates_nothing(old: Path) -> None:
     """It says which command does."""
     before = old.read_bytes()
     for answer in (lambda: SqliteStore(old, read_only=True), lambda: store_versions(url(old))):
-        with pytest.raises(StoreUnusableError, match=r"is of version 1, .* with 3;.*store migrate"):
+        with pytest.raises(StoreUnusableError, match=_BEHIND):
             answer()
     assert old.read_bytes() == before
 
@@ -152,6 +155,20 @@ def test_a_new_store_has_what_a_migrated_one_has(old: Path, tmp_path: Path) -> N
     migrate_store(url(old))
     migrate_store(url(tmp_path / "new.db"))
     assert schema(old) == schema(tmp_path / "new.db")
+
+
+def test_the_contract_of_a_migrated_store_is_the_newest(old: Path) -> None:
+    """It is what the states are folded by from then on; its fields are there, not given yet."""
+    with closing(SqliteStore(old)) as store:
+        info = store.info()
+        assert (info.contract_version, info.contract_digest) == (
+            contract.current().version,
+            contract.current().digest,
+        )
+        store.commit([], [row("a", 0, offset=11, tags=["new"])], [])
+        first, *others = store.states()
+        assert (first["tags"], first["tags_offset"], first["task"]) == (["new"], 11, "old")
+        assert {each["tags"] for each in others} == {None}
 
 
 def test_both_generations_have_the_same_tables(old: Path) -> None:
@@ -182,15 +199,19 @@ from pathlib import Path
 from sessionfold_consumer.store import sqlite_migrations
 from sessionfold_consumer.store.sqlite import SqliteStore
 whole = sqlite_migrations.statements
+done = []
 def killed(number):
-    yield from whole(number)[: int(sys.argv[2])]
-    os.kill(os.getpid(), 9)
+    for statement in whole(number):
+        yield statement
+        done.append(statement)
+        if len(done) == int(sys.argv[2]):
+            os.kill(os.getpid(), 9)
 sqlite_migrations.statements = killed
 SqliteStore(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("after", [1, 4, 9, len(statements(2))])
+@pytest.mark.parametrize("after", [1, 4, 9, 24])
 def test_a_migration_that_is_killed_has_changed_nothing(old: Path, after: int) -> None:
     """At whichever statement; opening it again does all of it."""
     program = [sys.executable, "-c", KILL, str(old), str(after)]
@@ -204,8 +225,8 @@ def test_a_migration_that_is_killed_has_changed_nothing(old: Path, after: int) -
 def test_a_store_of_another_contract_is_not_migrated(old: Path) -> None:
     """It is refused as it is, so that the program it belongs to can go on with it."""
     with closing(sqlite3.connect(old, isolation_level=None)) as database:
-        database.execute("UPDATE store_info SET contract_version = 0, contract_digest = 'abc'")
-    with pytest.raises(StoreUnusableError, match="version 0 of the contract"):
+        database.execute("UPDATE store_info SET contract_version = 1, contract_digest = 'abc'")
+    with pytest.raises(StoreUnusableError, match="version 1 of the contract"):
         SqliteStore(old)
     with closing(sqlite3.connect(old)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (1,)
@@ -239,7 +260,7 @@ def url(path: Path) -> str:
 
 def make_old(path: Path, rows: Sequence[Row], *, with_letters: bool = True) -> None:
     """Make a file as version 1 did: its tables, and what it wrote into them."""
-    names = [column.name for column in state_columns()]
+    names = [column.name for column in columns_of(contract.by_version(1))]
     places = ", ".join("?" for _ in names)
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = WAL")
@@ -254,7 +275,7 @@ def make_old(path: Path, rows: Sequence[Row], *, with_letters: bool = True) -> N
         )
         database.executemany(
             f"INSERT INTO session_state ({', '.join(names)}) VALUES ({places})",  # noqa: S608
-            rows,
+            [each[: len(names)] for each in rows],
         )
         if with_letters:
             database.executemany(

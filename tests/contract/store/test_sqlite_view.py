@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import sessionfold_schemas as contract
 from sessionfold_consumer.state import Row, public_columns
 from sessionfold_consumer.store.sqlite import SqliteStore
-from tests.contract.store.stores import letter, row
+from tests.contract.store.stores import VIEW_COLUMNS, letter, row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,10 +23,21 @@ Answer = list[tuple[object, ...]]
 
 
 def test_people_see_the_public_columns(tmp_path: Path) -> None:
-    """In the order of every listing, and a mark; the offsets of fields are not for people."""
+    """And a mark, behind which later versions of the contract add theirs; no offsets of fields."""
     with closing(filled(tmp_path, [row("a")])) as database:
         columns = database.execute("SELECT * FROM sessions").description
-    assert tuple(name for name, *_ in columns) == (*public_columns(), "dead_letters")
+    assert tuple(name for name, *_ in columns) == VIEW_COLUMNS
+
+
+def test_a_list_is_read_with_json_each(tmp_path: Path) -> None:
+    """So sessions are found by a tag, and an empty list differs from none."""
+    rows = [row("a", tags=["vip", 'é "x"']), row("b", tags=["vip"]), row("c", tags=[]), row("d")]
+    query = "SELECT session_id FROM sessions, json_each(tags) WHERE value = ? ORDER BY 1"
+    with closing(filled(tmp_path, rows)) as database:
+        assert database.execute(query, ("vip",)).fetchall() == [("a",), ("b",)]
+        assert database.execute(query, ('é "x"',)).fetchall() == [("a",)]
+        texts = database.execute("SELECT tags FROM sessions ORDER BY session_id").fetchall()
+    assert texts == [('["vip","é \\"x\\""]',), ('["vip"]',), ("[]",), (None,)]
 
 
 def test_values_are_plain(tmp_path: Path) -> None:

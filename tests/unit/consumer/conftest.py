@@ -58,12 +58,23 @@ def store(tmp_path: Path) -> str:
     topic = Topic()
     topic.append(
         [
-            event(0, "alpha", 0, session_name="Support", task="Understand", started_at=START),
+            event(
+                0,
+                "alpha",
+                0,
+                session_name="Support",
+                task="Understand",
+                started_at=START,
+                agent_id="support",
+                tags=["vip", "é"],
+            ),
             event(1, "beta", 10, session_name="Training", task="é", session_eval=-0.0),
             event(0, "alpha", 20, task="Resolve", session_eval=0.25, lost_before=2),
             event(1, "beta", 30, is_successful=True, is_successful_reason="all\nof it"),
             event(1, "beta", 40, is_finished=True, ended_at=START + 40 * SECOND),
-            event(2, HIDING_ID, 50, task="\x1b]0;title\x07\u2066", is_finished=False),
+            event(
+                2, HIDING_ID, 50, task="\x1b]0;title\x07\u2066", is_finished=False, tags=["\x1b[2J"]
+            ),
             (2, (b"delta", None)),
         ]
     )

@@ -34,7 +34,7 @@ def test_an_absent_broker_is_named_with_the_fix(cli: CommandLine, store: str) ->
     assert [line.split()[0] for line in lines] == ["ok", "ok", "FAIL"]
     assert f"sessionfold {metadata.version('sessionfold')}: Python 3" in lines[0]
     assert f"numpy {metadata.version('numpy')}" in lines[0]
-    assert "can be used (contract version 1)" in lines[1]
+    assert "can be used (contract version 2)" in lines[1]
     assert "--bootstrap-servers" in lines[2]
 
 

@@ -26,6 +26,10 @@ KEYS = [
     "is_finished",
     "started_at",
     "ended_at",
+    "agent_id",
+    "experiment_id",
+    "datasetitem_id",
+    "tags",
     "first_occurred_at",
     "last_occurred_at",
     "lost_before",
@@ -48,6 +52,10 @@ ALPHA = {
     "is_finished": None,
     "started_at": "2023-11-14T22:13:20.000000Z",
     "ended_at": None,
+    "agent_id": "support",
+    "experiment_id": None,
+    "datasetitem_id": None,
+    "tags": ["vip", "é"],
     "first_occurred_at": "2023-11-14T22:13:20.000000Z",
     "last_occurred_at": "2023-11-14T22:13:40.000000Z",
     "lost_before": 2,
@@ -170,10 +178,11 @@ def test_show_says_which_record_set_each_field(cli: CommandLine, store: str) -> 
     """Partition and offset beside each value; a dash for what was never given."""
     text = cli("show", "alpha", "--store", store).stdout
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines()}
-    assert list(lines) == [*KEYS[:13], "event_count", "partition", "first_offset", "last_offset"]
+    assert list(lines) == [*KEYS[:17], "event_count", "partition", "first_offset", "last_offset"]
     assert lines["task"] == ["Resolve", "(set", "by", "0:1)"]
     assert lines["session_name"] == ["Support", "(set", "by", "0:0)"]
     assert lines["session_eval_reason"] == ["-"]
+    assert lines["tags"] == ['["vip",', '"é"]', "(set", "by", "0:0)"]
     assert lines["lost_before"] == ["2"]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import sessionfold_schemas as contract
 from sessionfold_consumer.store import open_store
+from sessionfold_consumer.store.sqlite_migrations import SCHEMA_VERSION
 from tests.unit.consumer.conftest import CommandLine, filled
 from tests.unit.consumer.services import Topic
 
@@ -18,11 +19,11 @@ def test_migrate_makes_a_store_and_then_finds_it(cli: CommandLine, tmp_path: Pat
     """It may run before every start: a second time it changes nothing."""
     url = f"sqlite:///{tmp_path / 'new.db'}"
     first = cli("store", "migrate", "--store", url)
-    assert (first.exit_code, first.stdout) == (0, "a new store, of version 3\n")
+    assert (first.exit_code, first.stdout) == (0, f"a new store, of version {SCHEMA_VERSION}\n")
     second = cli("store", "migrate", "--store", url)
     assert (second.exit_code, second.stdout) == (
         0,
-        "the store is of version 3; nothing was to be done\n",
+        f"the store is of version {SCHEMA_VERSION}; nothing was to be done\n",
     )
 
 
@@ -37,7 +38,7 @@ def test_check_says_what_a_store_is(cli: CommandLine, store: str) -> None:
     result = cli("store", "check", "--json", "--store", store)
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
-        "version": 3,
+        "version": SCHEMA_VERSION,
         "compatible_from": 2,
         "store_id": info.store_id,
         "contract_version": contract.current().version,
@@ -71,7 +72,7 @@ def test_check_is_readable(cli: CommandLine, store: str) -> None:
         opened.stop("bad\x1b[2J")
     lines = cli("store", "check", "--store", store).stdout.splitlines()
     said = {line[:14].strip(): line[14:] for line in lines}
-    assert said["version"] == "3, for programs from 2 on"
+    assert said["version"] == f"{SCHEMA_VERSION}, for programs from 2 on"
     assert said["topic"] == "t (ID id, 3 partitions)"
     assert said["stopped"] == "bad\\x1b[2J"
     assert said["partition 1"] == "folded from 0 to before 9, owner epoch 1"

@@ -14,14 +14,16 @@ import sessionfold_schemas as contract
 from benchmarks.garbage import mutated
 from benchmarks.workload import Workload
 from sessionfold_consumer.decode import Events, _merged, decode
+from sessionfold_consumer.fields import Column, read_fields, texts_of
 from sessionfold_consumer.records import RecordBatch
-from sessionfold_consumer.walk import Column, Walk, read_fields
+from sessionfold_consumer.walk import Walk
 from tests.strategies import (
     FIELDS,
     KeyAndValue,
     any_records,
     batch_of,
     encoded,
+    encoded_texts,
     good_records,
     hostile_pieces,
     hostile_records,
@@ -29,6 +31,7 @@ from tests.strategies import (
     stored,
     varint,
     with_piece,
+    written,
 )
 
 FIELDS_BY_NAME = {field.name: field for field in FIELDS}
@@ -44,6 +47,7 @@ EVENT = {
     "session_eval": -0.0,
     "is_finished": False,
     "started_at": -1,
+    "tags": ["urgent", "", "é"],
 }
 
 
@@ -120,7 +124,8 @@ def test_mutated_records_are_refused_for_the_references_reasons(count: int) -> N
     """Word for word, though the reference is only asked where the walk cannot tell."""
     chance = random.Random(count)
     good = Workload(events=count, sessions=count // 10).records()
-    records = ((key, mutated(chance, value)) for key, value in good)
+    tagged = ((key, with_tags(value) if chance.random() < 0.1 else value) for key, value in good)
+    records = ((key, mutated(chance, value)) for key, value in tagged)
     while some := list(islice(records, 10_000)):
         assert by_columns(some) == [by_reference(*record) for record in some]
 
@@ -181,6 +186,30 @@ def test_a_refusal_says_where_and_why() -> None:
     assert refused.detail == "the record's key is 5 bytes long and other than the session ID"
 
 
+@pytest.mark.parametrize("count", [0, 1, contract.MAX_ITEMS])
+def test_a_list_of_any_length_is_read(count: int) -> None:
+    """Lists of several lengths are neighbours, and none takes another's texts; none is a value."""
+    lists = [["é" * number] * number for number in (count, 3, 0)]
+    events = [EVENT | {"tags": tags} for tags in lists]
+    verdicts = by_columns([(key_of(event), contract.encode(event)) for event in events])
+    assert [verdict["tags"] for verdict in verdicts if isinstance(verdict, dict)] == [
+        *map(repr, lists)
+    ]
+
+
+def test_a_list_that_claims_more_than_a_record_can_hold_costs_nothing() -> None:
+    """Neither as many rounds nor as much memory as it claims; its neighbours stand."""
+    tags = FIELDS_BY_NAME["tags"]
+    claims = [contract.MAX_ITEMS + 1, 1 << 20, 1 << 31, (1 << 63) - 1]
+    records = [with_piece(EVENT, tags, b"\2" + varint(claim) + b"\2a\0") for claim in claims]
+    longest = with_piece(EVENT, tags, b"\2" + encoded_texts(*[b""] * 1_000_000))
+    good = (key_of(EVENT), contract.encode(EVENT))
+    before, *refused, after = by_columns([good, *records, longest, good])
+    assert before == after == by_reference(*good)
+    assert refused == [by_reference(*record) for record in [*records, longest]]
+    assert refused[-1] == "invalid_value: tags has 1000000 items; at most 64 are allowed"
+
+
 def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     """Values that decode but break a rule are never in a column."""
     field = FIELDS_BY_NAME["session_eval"]
@@ -210,21 +239,29 @@ def test_writers_of_several_versions_share_a_batch() -> None:
     assert names == [b"Support"] * 3
 
 
+def test_a_batch_of_all_published_versions_is_judged_as_each_record_is() -> None:
+    """Workers are upgraded one after the other; each record is read by its writer's version."""
+    records = [(key_of(EVENT), written(EVENT, each)) for each in contract.published()] * 2
+    verdicts = by_columns(records)
+    assert verdicts == [by_reference(*record) for record in records]
+    assert [isinstance(each, dict) and "tags" in each for each in verdicts] == [False, True] * 2
+
+
 def by_reference(key: bytes | None, value: bytes | None) -> dict[str, str] | str:
     """Return a record's given values (as text, so that 0.0, -0.0, 0 and False differ) or reason."""
     try:
         _, event = contract.decode(value, key=key)
     except contract.InvalidRecordError as error:
         return f"{error.reason}: {error.detail}"
-    return {name: repr(event[name]) for name in FIELDS_BY_NAME if event[name] is not None}
+    return {name: repr(value) for name, value in event.items() if value is not None}
 
 
 def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
     """Return the same from the columnar decoder, for each record of one batch."""
     events = decode(batch(records))
     found: dict[int, dict[str, str] | str] = {place: {} for place in events.accepted.tolist()}
-    for name in FIELDS_BY_NAME:
-        for place, value in values(events, events.columns.get(name)):
+    for name, field in FIELDS_BY_NAME.items():
+        for place, value in values(events, field, events.columns.get(name)):
             event = found[place]
             assert isinstance(event, dict)
             event[name] = repr(value)
@@ -234,20 +271,29 @@ def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
     return [found[place] for place in range(len(records))]
 
 
-def values(events: Events, column: Column | None) -> list[tuple[int, object]]:
+def values(
+    events: Events, field: contract.Field, column: Column | None
+) -> list[tuple[int, object]]:
     """Return a column's places and values as Python objects."""
     if column is None:
         return []
     places, given_values = column.places.tolist(), column.values.tolist()
     if column.ends is not None:
         spans = zip(given_values, column.ends.tolist(), strict=True)
-        given_values = [events.joined[start:end].decode() for start, end in spans]
+        found = [events.joined[start:end] for start, end in spans]
+        given_values = [texts_of(x) if field.type == "strings" else x.decode() for x in found]
     return list(zip(places, given_values, strict=True))
 
 
 def batch(records: Sequence[KeyAndValue]) -> RecordBatch:
     """Return records of one partition as a batch."""
     return batch_of([stored(0, offset, *record) for offset, record in enumerate(records)])
+
+
+def with_tags(value: bytes) -> bytes:
+    """Return a record with tags of its session, which was written without."""
+    body = value.removesuffix(b"\0")
+    return body + b"\2" + encoded_texts(b"urgent", "é".encode(), value[-20:-15].hex().encode())
 
 
 def without(version: contract.Contract, name: str) -> contract.Contract:

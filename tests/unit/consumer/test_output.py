@@ -121,6 +121,8 @@ def test_values_as_people_read_them() -> None:
     assert human("session_eval", 0.0) == "0.0"
     assert (human("is_successful", True), human("is_finished", False)) == ("yes", "no")
     assert human("started_at", 0) == "1970-01-01T00:00:00.000000Z"
+    assert (human("tags", []), human("tags", ["a", "é"])) == ("[]", '["a", "é"]')
+    assert human("tags", ["\u202e"]) == '["\\u202e"]'
     assert human("task", "a\x1b[2J") == "a\\x1b[2J"
 
 

@@ -32,6 +32,10 @@ TABLE = """
     is_finished           boolean?   last
     started_at            timestamp? first
     ended_at              timestamp? last
+    agent_id              string?    last
+    experiment_id         string?    last
+    datasetitem_id        string?    last
+    tags                  strings?   last
 """
 
 
@@ -62,9 +66,10 @@ def test_fields_are_found_by_their_fold_rule() -> None:
     assert [f for f in CURRENT.fields if f.optional] == list(CURRENT.state_fields)
 
 
-def test_every_published_version_is_found_by_its_fingerprint() -> None:
+def test_every_published_version_is_found_by_fingerprint_and_number() -> None:
     """Records of any age can be read; the current version is the newest."""
     versions = contract.published()
+    assert [contract.by_version(each.version) for each in versions] == list(versions)
     assert [contract.by_fingerprint(each.fingerprint) for each in versions] == list(versions)
     assert versions[-1] is CURRENT
     assert [each.version for each in versions] == sorted({each.version for each in versions})
@@ -76,6 +81,12 @@ def test_an_unknown_fingerprint_is_refused(fingerprint: bytes) -> None:
     with pytest.raises(contract.UnknownFingerprintError, match="upgrade this side") as caught:
         contract.by_fingerprint(fingerprint)
     assert caught.value.fingerprint == fingerprint
+
+
+def test_a_version_that_was_not_published_is_refused() -> None:
+    """The message names it."""
+    with pytest.raises(contract.ContractError, match="no version 99 of SessionUpdated"):
+        contract.by_version(99)
 
 
 def test_the_digest_sees_what_the_fingerprint_does_not() -> None:
@@ -125,7 +136,7 @@ def _with_an_audit_field_that_may_be_absent(schema: Schema) -> None:
         (_without_a_key, "first field"),
         (_with_the_key_second, "first field"),
         (_with_an_unknown_rule, "session_name: unknown fold rule 'median'"),
-        (_with_an_unknown_type, "session_name: the type 'bytes' is not supported"),
+        (_with_an_unknown_type, 'session_name: the type "bytes" is not supported'),
         (_with_null_second, "session_name: a union must be null and one type"),
         (_with_a_state_field_that_is_always_given, "session_name: .* are optional"),
         (_with_an_audit_field_that_may_be_absent, "sequence: .* are optional"),

@@ -35,6 +35,10 @@ GIVEN: Event = {
     "is_finished": False,
     "started_at": 1_760_000_000_000_000,
     "ended_at": -1,
+    "agent_id": "support",
+    "experiment_id": "é" * 511,
+    "datasetitem_id": "",
+    "tags": ["urgent", "", "é" * 600],
 }
 
 INTEGERS = sorted(
@@ -66,8 +70,8 @@ def test_what_is_encoded_decodes_to_the_same_event(event: Event) -> None:
 
 
 def test_every_set_of_given_fields_has_an_encoder_that_is_right() -> None:
-    """All 512 of them, one by one."""
-    for size in range(len(OPTIONAL) + 1):
+    """All of up to three fields, and all that lack no more than two."""
+    for size in {0, 1, 2, 3, *range(len(OPTIONAL) - 2, len(OPTIONAL) + 1)}:
         for names in itertools.combinations(OPTIONAL, size):
             event = REQUIRED | {name: GIVEN[name] for name in names}
             assert contract.encode(event) == reference(event), names
@@ -90,6 +94,14 @@ def test_texts_of_every_length_are_right() -> None:
     for size in (0, 1, 63, 64, 1_023, 1_024, 1_025, 8_191, 8_192, 65_536):
         event = REQUIRED | {"task": "x" * size}
         assert contract.encode(event) == reference(event), size
+
+
+def test_lists_of_every_length_are_right() -> None:
+    """None, some, and around where the count's varint grows by a byte."""
+    for size in (0, 1, 2, 63, contract.MAX_ITEMS):
+        for items in ([""] * size, ("é",) * size):
+            event = REQUIRED | {"tags": items}
+            assert contract.encode(event) == reference(REQUIRED | {"tags": list(items)}), size
 
 
 def test_the_encoder_keeps_one_upper_part_of_a_timestamp() -> None:
@@ -128,6 +140,12 @@ def test_none_and_absent_are_the_same() -> None:
         ("task", "a\0b", r"holds U\+0000"),
         ("task", "\ud800", "lone surrogate"),
         ("task", 7, "is int; str is needed"),
+        ("tags", "urgent", "is str; a list of str is needed"),
+        ("tags", {"a"}, "is set; a list of str is needed"),
+        ("tags", ["a", 7], "item 1 is int; str is needed"),
+        ("tags", ["a\0b"], r"item 0 holds U\+0000"),
+        ("tags", ["", "\ud800"], "item 1 holds a lone surrogate"),
+        ("tags", ["a"] * 65, "has 65 items; at most 64 are allowed"),
         ("session_eval", float("nan"), "a finite float is needed"),
         ("session_eval", float("-inf"), "a finite float is needed"),
         ("session_eval", 1, "a finite float is needed"),

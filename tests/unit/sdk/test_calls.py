@@ -183,12 +183,11 @@ def test_arguments_that_mean_nothing_here_are_named_once(
     caplog.set_level(logging.DEBUG, "sessionfold")
     lai.init(session_name="a")
     assert caplog.messages == []
-    lai.init(api_key="key-123", providers=["x"], production_monitoring=True, tags=["t"])
+    lai.init(api_key="key-123", providers=["x"], production_monitoring=True, evaluators=["e"])
     lai.init(api_key="key-123", capture_uncaught=False)
     (message,) = caplog.messages
-    assert (
-        message == "init() ignores these arguments: api_key, production_monitoring, providers, tags"
-    )
+    ignored = "api_key, evaluators, production_monitoring, providers"
+    assert message == f"init() ignores these arguments: {ignored}"
     assert len(events) == 3
 
 

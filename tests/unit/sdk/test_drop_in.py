@@ -117,6 +117,7 @@ class TestFiveWorkers:
                 "session_name": "Customer Support",
                 "task": "Handle customer inquiry",
                 "is_finished": False,
+                "agent_id": "agent",
             },
             {"task": "Resolve billing dispute"},
             {
@@ -130,7 +131,8 @@ class TestFiveWorkers:
     def test_training(self, events: Events) -> None:
         """Scores and comparisons as numpy gives them."""
         run(TRAINING)
-        *_, last, end = told(events)
+        first, *_, last, end = told(events)
+        assert first == {"session_name": "Training", "is_finished": False, "tags": ["nightly"]}
         assert last == {
             "task": "evaluate",
             "session_eval": pytest.approx(0.9),

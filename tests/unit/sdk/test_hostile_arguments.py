@@ -39,7 +39,7 @@ def test_what_is_no_masking_function_is_refused(mask: Any) -> None:  # noqa: ANN
 def test_an_argument_that_is_ignored_may_be_anything(value: Any, events: Events) -> None:  # noqa: ANN401
     """Nobody looks at it."""
     lai.init(
-        None, None, value, value, None, value, value, value, value, value, value,
+        api_key=value, providers=value, production_monitoring=value, evaluators=value,
         capture_uncaught=value,
     )  # fmt: skip
     assert len(events) == 1

@@ -37,6 +37,9 @@ TEXTS: dict[str, Call] = {
     "is_successful_reason of end": lambda value: lai.end_session(is_successful_reason=value),
     "session_name of init": lambda value: lai.init(session_name=value),
     "task of init": lambda value: lai.init(task=value),
+    "agent_id of init": lambda value: lai.init(agent_id=value),
+    "experiment_id of init": lambda value: lai.init(experiment_id=value),
+    "datasetitem_id of init": lambda value: lai.init(datasetitem_id=value),
 }
 
 NUMBERS: dict[str, Call] = {

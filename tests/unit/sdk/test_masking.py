@@ -37,6 +37,17 @@ def test_every_free_text_is_masked(events: Events) -> None:
     assert events[1]["session_eval"] == 0.5
 
 
+def test_each_text_of_init_is_masked(events: Events) -> None:
+    """IDs and each tag, too; a list stays one, and a mask that fails leaves no text of it."""
+    lai.init(agent_id="abc", experiment_id="a", datasetitem_id="ab", tags=("abc", ""),
+             masking_function=stars)  # fmt: skip
+    lai.init(tags=["abc", "ab"], masking_function=broken)
+    first, second = events
+    names = ("agent_id", "experiment_id", "datasetitem_id", "tags")
+    assert [first[name] for name in names] == ["***", "*", "**", ["***", ""]]
+    assert second["tags"] == [PLACEHOLDER, PLACEHOLDER]
+
+
 def test_a_mask_is_its_sessions_wherever_it_is_used(events: Events) -> None:
     """By explicit ID, bound, after its end; and no other session's."""
     masked = lai.init(masking_function=stars)

@@ -20,7 +20,7 @@ END = (
     "session_id"
 )
 
-BY_INIT = {"session_name"}
+BY_INIT = {"session_name", "agent_id", "experiment_id", "datasetitem_id", "tags"}
 BY_THE_SDK = {"is_finished", "started_at", "ended_at"}
 
 

@@ -7,8 +7,10 @@ import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.avro.Schema;
 import org.apache.avro.SchemaNormalization;
@@ -83,8 +85,15 @@ public final class Goldens {
       case INT -> value.intValue();
       case DOUBLE -> value.doubleValue();
       case BOOLEAN -> value.booleanValue();
+      case ARRAY -> items(value, schema.getElementType());
       default -> throw new IllegalArgumentException("the contract has no type " + schema);
     };
+  }
+
+  private static List<Object> items(JsonNode values, Schema schema) {
+    List<Object> items = new ArrayList<>();
+    values.forEach(value -> items.add(value(value, schema)));
+    return items;
   }
 
   private static Map<String, Object> toEvent(GenericRecord record) {
@@ -92,10 +101,17 @@ public final class Goldens {
     for (Schema.Field field : record.getSchema().getFields()) {
       Object value = record.get(field.pos());
       if (value != null) {
-        event.put(field.name(), value instanceof CharSequence ? value.toString() : value);
+        event.put(field.name(), plain(value));
       }
     }
     return event;
+  }
+
+  private static Object plain(Object value) {
+    if (value instanceof List<?> items) {
+      return items.stream().map(Goldens::plain).toList();
+    }
+    return value instanceof CharSequence ? value.toString() : value;
   }
 
   private static void eachLine(Line conversion) throws IOException {
