@@ -1,4 +1,4 @@
-"""``history``, ``explain``, ``tail`` and ``audit`` on a real broker, for people and for programs."""
+"""``history``, ``explain``, ``tail`` and ``audit`` on a real broker, as they are called."""
 
 from __future__ import annotations
 
