@@ -15,7 +15,8 @@
     │   └── FencedError              10   another process has taken the partition over
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
-    │   └── LogStartMissingError     12   verify cannot fold what the log no longer has
+    │   ├── LogStartMissingError     12   verify cannot fold what the log no longer has
+    │   └── LogCutError              12   the log lost records while they were read
     ├── NotFoundError                13   what was asked for is not in the store
     ├── TopicExistsError             14   the topic to create exists
     ├── RecordCorruptError           15   a record's checksum is wrong
@@ -163,6 +164,17 @@ class LogTruncatedError(ConsumerError):
             )
         super().__init__(
             f"partition {partition} of {topic} cannot be continued: {problem}; {way_on}"
+        )
+
+
+class LogCutError(LogTruncatedError):
+    """Raised when the log lost records between the question for its start and their reading."""
+
+    def __init__(self) -> None:
+        ConsumerError.__init__(
+            self,
+            "records were deleted from the log while they were read; ask again, and see why with: "
+            "sessionfold topic check",
         )
 
 

@@ -130,7 +130,7 @@ class Auditor:
         """Take what lies in the spans of a log, by a source that was just made for them.
 
         Raises:
-            LogTruncatedError: when the log loses a part of them meanwhile.
+            LogCutError: when the log loses a part of them meanwhile.
             BrokerUnreachableError: when no broker answers any more.
         """
         wanted = {partition: span for partition, span in spans.items() if span.begin < span.end}

@@ -117,7 +117,7 @@ class SessionLog:
         """Yield each record, with its dead letter if it is one; by partition, then in log order.
 
         Raises:
-            LogTruncatedError: when the log loses a part of the records while they are read.
+            LogCutError: when the log loses a part of the records while they are read.
             BrokerUnreachableError: when no broker answers any more.
         """
         for partition in self._stored.partitions:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sessionfold_schemas import InvalidRecordError, decode
 
+from ..errors import LogCutError, LogTruncatedError
 from ..source import Source
 from ..verify.reference import Event
 from .session import Record, records_of
@@ -44,13 +45,16 @@ def heard(
         is_stopped: asked between batches, several times a second; ends it.
 
     Raises:
-        LogTruncatedError: when the log has no record where it was to begin.
+        LogCutError: when the log lost the records that were to come next.
         BrokerUnreachableError: when the client failed.
     """
     source.changes()
     source.start(next_offsets)
     while not is_stopped():
-        batch = source.fetch(_BATCH_RECORDS, _FETCH_SECONDS, lambda: True).batch
+        try:
+            batch = source.fetch(_BATCH_RECORDS, _FETCH_SECONDS, lambda: True).batch
+        except LogTruncatedError as error:
+            raise LogCutError from error
         yield from map(_heard, records_of(batch, key))
 
 

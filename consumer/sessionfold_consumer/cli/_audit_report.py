@@ -40,8 +40,8 @@ def print_report(
         )
     if audit.refused:
         click.echo(
-            f"{counted(audit.refused, 'record')} of no valid event: such a number is missing, too; "
-            "see: sessionfold dead-letters list"
+            f"{counted(audit.refused, 'record')} without a number, being no valid event; see: "
+            "sessionfold dead-letters list"
         )
     if sessions is not None:
         click.echo(f"{counted(len(sessions), 'session')} open for too long")

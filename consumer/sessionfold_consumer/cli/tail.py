@@ -7,7 +7,7 @@ import select
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import click
@@ -56,19 +56,16 @@ def command(
     from ..source.kafka import KafkaSource
 
     key = None if session_id is None else session_id.encode(errors="surrogateescape")
-    broker = Broker(settings)
-    partitions = range(broker.partition_count(settings.topic))
-    with (
-        closing(KafkaSource(settings, _GROUP_ID, partitions)) as source,
-        stop_signals() as is_asked_to_stop,
-        _reader_of_stdout() as is_gone,
-    ):
+    width = terminal_width()
+    with stop_signals() as is_asked_to_stop, _reader_of_stdout() as is_gone, ExitStack() as stack:
+        broker = Broker(settings)
+        partitions = range(broker.partition_count(settings.topic))
+        source = stack.enter_context(closing(KafkaSource(settings, _GROUP_ID, partitions)))
         if since is not None:
             starts = broker.offsets_at(settings.topic, partitions, -(-since // 1000))
         else:
             marks = {each: source.watermarks(each) for each in partitions}
             starts = {p: mark.low if from_start else mark.high for p, mark in marks.items()}
-        width = terminal_width()
         for each in heard(
             source, starts, key=key, is_stopped=lambda: is_asked_to_stop() or is_gone()
         ):

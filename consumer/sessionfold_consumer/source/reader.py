@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ..errors import LogCutError, LogTruncatedError
 from ..records import RecordBatch
 from .protocol import Fetched, Source, Watermarks
 
@@ -57,7 +58,7 @@ class LogReader:
         """Yield the records of the spans; each partition's in log order.
 
         Raises:
-            LogTruncatedError: when the log lost a part of them since it was asked for its start.
+            LogCutError: when the log lost a part of them since it was asked for its start.
             BrokerUnreachableError: when no broker answers any more.
         """
         if not self._unread:
@@ -66,7 +67,7 @@ class LogReader:
         self._source.start({partition: each.begin for partition, each in self._unread.items()})
         while self._unread:
             # No more than there can be: for those a source would wait.
-            fetched = self._source.fetch(max(1, min(_FETCH_RECORDS, self._left)), _FETCH_SECONDS)
+            fetched = self._fetch(max(1, min(_FETCH_RECORDS, self._left)))
             batch = self._within(fetched.batch)
             self._left -= len(batch)
             if len(batch):
@@ -76,6 +77,12 @@ class LogReader:
                 self._heard = time.monotonic()
             elif time.monotonic() - self._heard > _SILENT_SECONDS:
                 self._end_silence()
+
+    def _fetch(self, max_records: int) -> Fetched:
+        try:
+            return self._source.fetch(max_records, _FETCH_SECONDS)
+        except LogTruncatedError as error:
+            raise LogCutError from error
 
     def _within(self, batch: RecordBatch) -> RecordBatch:
         """Drop what lies behind a span's end; mostly there is nothing to drop."""

@@ -221,7 +221,7 @@ def test_an_audit_is_a_table_of_what_is_missing(capsys: pytest.CaptureFixture[st
     assert headers.split()[:3] == ["PRODUCER", "EVENTS", "MISSING"]
     assert row.split("  ")[-1] == "1, 3, 5, 7, 9 and 3 more"
     assert row.isprintable()
-    assert refused.startswith("1 record of no valid event")
+    assert refused.startswith("1 record without a number")
     assert sessions == "2 sessions open for too long"
     assert listed == [
         "  a  began 2h ago, last heard of 119m ago",

@@ -62,6 +62,7 @@ def test_there_are_the_commands_of_the_manual() -> None:
     """Each by its full words."""
     assert {" ".join(each) for each in COMMANDS} == {
         *("", "run", "list", "show", "doctor", "dev", "topic", "topic create", "topic check"),
+        *("history", "explain", "audit", "tail"),
         *("schema", "schema show", "schema fingerprint", "verify"),
         *("store", "store dump", "store migrate", "store check", "store resume"),
         *("dead-letters", "dead-letters list", "dead-letters show", "dead-letters retry"),
@@ -98,8 +99,16 @@ def test_what_needs_no_extra_runs_without_it(arguments: list[str], empty_store: 
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["history", "explain"])
+def test_a_sessions_events_are_read_without_an_extra(command: str, empty_store: str) -> None:
+    """It gets as far as the store, and does not find the session there."""
+    ended = without_extras(command, "nobody", "--store", empty_store)
+    assert ended.returncode == 13
+
+
 @pytest.mark.parametrize(
-    ("command", "module"), [("run", "numpy"), ("list", "rich"), ("dev", "rich")]
+    ("command", "module"),
+    [("run", "numpy"), ("list", "rich"), ("dev", "rich"), ("audit", "numpy")],
 )
 def test_a_missing_extra_is_one_sentence(command: str, module: str, empty_store: str) -> None:
     """It names the command, the module and how to install it, and has its own exit code."""

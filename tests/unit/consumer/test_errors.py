@@ -66,7 +66,12 @@ def test_each_error_has_an_exit_code_of_its_own() -> None:
     assert len(own) == len(set(own))
     assert not {0, 2} & set(own)
     without = {each for each in classes() if "exit_code" not in vars(each)}
-    assert without == {errors.StoreError, errors.StoreBusyError, LogStartMissingError}
+    assert without == {
+        errors.StoreError,
+        errors.StoreBusyError,
+        errors.LogCutError,
+        LogStartMissingError,
+    }
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionfold_consumer.answers import History, Missing, SessionLog, read_session
+from sessionfold_consumer.errors import LogCutError
 from sessionfold_consumer.observer import Progress
 from sessionfold_consumer.source import MemorySource
 from tests import oracle
 from tests.unit.consumer.answering import folded, history, session_log
 from tests.unit.consumer.conftest import START, event
-from tests.unit.consumer.services import PARTITIONS, Item, Topic, items, new_store
+from tests.unit.consumer.services import Item, Topic, items, new_store
 from tests.unit.consumer.verifying import advance, resolve
 
 
@@ -162,4 +164,13 @@ def test_a_step_has_the_record_and_the_whole_event() -> None:
         "lost_before": 3,
         "task": "x",
     }
-    assert PARTITIONS > 1
+
+
+def test_records_that_are_deleted_while_they_are_read_are_an_error() -> None:
+    """With a sentence about that, not about the service's position."""
+    topic = Topic()
+    topic.append([event(0, "a", second) for second in range(3)])
+    with session_log(topic, read_session(folded(topic), "a")) as log:
+        topic.log.truncate(0, 2)
+        with pytest.raises(LogCutError, match="deleted from the log while they were read"):
+            list(History(log))
