@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sessionfold_consumer")
 
+_SWITCHED = """\
+the rebuilt state is live; what was live before is kept:
+  go back to it with:    sessionfold rebuild --undo
+  throw it away with:    sessionfold rebuild --drop-old"""
+
 
 @click.command("rebuild")
 @click.option(
@@ -127,10 +132,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         if undo:
             ready.undo()
             progress.clear()
-            click.echo(
-                "what was live before the last rebuild is live again, folded up to now; the other "
-                "one is kept: sessionfold rebuild --undo, or --drop-old"
-            )
+            click.echo("what was live before is live again, folded up to now; the other is kept")
             return
         found = _rebuilt(ready, progress, snapshot, limit)
         if found is None:
@@ -139,7 +141,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         if dry_run:
             ready.drop()
         elif not into_shadow:
-            _switch(ready, found, accept=yes or found.is_same or _is_accepted())
+            ready.switch(found, accept=yes or found.is_same or _is_accepted())
+            click.echo(_SWITCHED, err=as_json)
 
 
 def _refuse_several(chosen: list[str]) -> None:
@@ -190,12 +193,3 @@ def _show(found: Comparison, *, as_json: bool) -> None:
 def _is_accepted() -> bool:
     """Ask, where somebody can answer."""
     return sys.stdin.isatty() and click.confirm("Put it in place all the same?", err=True)
-
-
-def _switch(ready: Rebuilder, found: Comparison, *, accept: bool) -> None:
-    ready.switch(found, accept=accept)
-    click.echo(
-        "the rebuilt state is live; go back with: sessionfold rebuild --undo, or throw the old one "
-        "away with: sessionfold rebuild --drop-old",
-        err=True,
-    )
