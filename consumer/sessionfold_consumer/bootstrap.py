@@ -11,18 +11,29 @@ import gc
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .background import one_thread
 from .breaker import Limits
 from .broker import Broker
 from .commit import LeftOut
 from .config import Settings
-from .errors import BreakerOpenError, TopicChangedError
+from .errors import BreakerOpenError, NothingToRebuildError, TopicChangedError
 from .observer import Observer
-from .rebuild import Excerpt, Excerpts, Reader, Rebuilder, left_out
+from .rebuild import (
+    Excerpt,
+    Reader,
+    Rebuilder,
+    Until,
+    excerpt_until,
+    fold_excerpt,
+    left_out,
+)
+from .rebuild.what_if import Observing, Outlook, compared, fold_by, write_states
 from .service import Checks, Service
 from .source import Watermarks
 from .source.kafka import KafkaSource
@@ -101,7 +112,7 @@ def rebuilder(
     with (
         closing(open_store(settings.store, read_only=True)) as live,
         closing(open_shadow(settings.store)) as shadow,
-        _bounded(settings, live, observer) as bounded,
+        _bounded(settings, live.info().identity, live.info().group_id, observer) as bounded,
     ):
 
         def open_reader(ends: Mapping[int, int], passed: LeftOut) -> AbstractContextManager[Reader]:
@@ -110,26 +121,67 @@ def rebuilder(
         yield Rebuilder(live, shadow, open_reader, stopping)
 
 
-@contextmanager
-def excerpts(
+def excerpt(settings: Settings, until: Until) -> Excerpt:
+    """Ask the broker for the part of a store's topic before a time or before offsets.
+
+    Raises:
+        ConsumerError: one of its kinds, when there is none; see :mod:`errors`.
+    """
+    with closing(open_store(settings.store, read_only=True)) as live:
+        info = live.info()
+        with (
+            _bounded(settings, info.identity, info.group_id) as bounded,
+            bounded.source() as source,
+        ):
+            return excerpt_until(until, live, bounded.identity, source)
+
+
+def fold(
     settings: Settings,
+    excerpt: Excerpt,
+    store: SessionStore,
     observer: Observer | None = None,
     stopping: Callable[[], bool] = lambda: False,
-) -> Iterator[Excerpts]:
-    """Make what folds parts of the topic of a store into other stores.
+) -> bool:
+    """Fold an excerpt into a store of its own; see :func:`fold_excerpt`.
 
     Raises:
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
     """
-    with (
-        closing(open_store(settings.store, read_only=True)) as live,
-        _bounded(settings, live, observer) as bounded,
-    ):
+    with _bounded(settings, excerpt.identity, excerpt.group_id, observer) as bounded:
 
-        def open_reader(excerpt: Excerpt, store: SessionStore) -> AbstractContextManager[Reader]:
+        def open_reader() -> AbstractContextManager[Reader]:
             return bounded.reader(store, excerpt.ends, excerpt.gaps, left_out(excerpt.letters))
 
-        yield Excerpts(live, bounded.identity, bounded.source, open_reader, stopping)
+        return fold_excerpt(excerpt, store, open_reader, stopping)
+
+
+def what_if(settings: Settings, contract: str, limit: int, observing: Observing) -> Outlook:
+    """Fold the topic of a store by another contract, up to where the store is, and compare.
+
+    Args:
+        settings: which store, and where its topic is.
+        contract: the text of an ``.avsc`` file.
+        limit: of how many sessions to keep what would differ.
+        observing: makes what sees the fold, in another process.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    with tempfile.TemporaryDirectory(prefix="sessionfold-") as name:
+        folder = Path(name)
+        with closing(open_store(settings.store, read_only=True)) as live, live.snapshot():
+            identity = live.info().identity
+            if identity is None:
+                raise NothingToRebuildError
+            ends = {p: each.next_offset for p, each in live.positions().items()}
+            excerpt = Excerpt.of(live, identity, ends)
+            before = sum(1 for _ in live.dead_letters())
+            write_states(live, folder / "live.jsonl")
+        outlook = Outlook(limit=limit)
+        outlook.refused = fold_by(contract, settings, excerpt, folder, observing) - before
+        outlook.take(compared(folder / "live.jsonl", folder / "tried.jsonl"))
+    return outlook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,13 +228,15 @@ class _Bounded:
 
 @contextmanager
 def _bounded(
-    settings: Settings, live: SessionStore, observer: Observer | None
+    settings: Settings,
+    bound: TopicIdentity | None,
+    group_id: str,
+    observer: Observer | None = None,
 ) -> Iterator[_Bounded]:
     """See that a store's topic is as it was, and make what folds it."""
     _keep_freed_memory()
     broker = Broker(settings)
     identity = _identity(broker, settings, Wiring(in_group=False))
-    bound = live.info().identity
     if bound is not None and bound != identity:
         raise TopicChangedError(changed_message(bound, identity))
     with _rare_collections():
@@ -190,7 +244,7 @@ def _bounded(
             settings=settings,
             broker=broker,
             identity=identity,
-            group_id=live.info().group_id,
+            group_id=settings.group_id or group_id,
             observer=observer,
         )
 

@@ -14,6 +14,7 @@ from ._contract import (
     contract_of,
     current,
     published,
+    try_contract,
 )
 from ._decode import decode, key_mismatch
 from ._encode import encode, encoder, event_prefix, text_bytes
@@ -78,6 +79,7 @@ __all__ = [
     "session_id_problem",
     "text_bytes",
     "text_problem",
+    "try_contract",
     "unframe",
     "unknown_fingerprint",
 ]

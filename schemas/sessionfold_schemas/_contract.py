@@ -95,7 +95,7 @@ class Contract:
 @cache
 def current() -> Contract:
     """Return the version that the SDK writes and the store is shaped by."""
-    return _load(resources.files(__package__).joinpath("session_updated.avsc").read_text("utf-8"))
+    return _tried[-1] if _tried else _shipped()
 
 
 @cache
@@ -103,7 +103,34 @@ def published() -> tuple[Contract, ...]:
     """Return every version that was ever published, oldest first, the current one last."""
     folder = resources.files(__package__).joinpath("published")
     texts = [f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".avsc")]
-    return (*sorted(map(_load, texts), key=lambda contract: contract.version), current())
+    earlier = sorted(map(_load, texts), key=lambda contract: contract.version)
+    versions = (*earlier, _shipped(), *_tried)
+    # Of two that write the same bytes, the later one says what they mean.
+    return tuple({each.fingerprint: each for each in versions}.values())
+
+
+_tried: list[Contract] = []
+
+
+def try_contract(text: str) -> None:
+    """Let this process, from here on, take another contract for the current one.
+
+    To be called before anything was asked of the contract, in a process of its own.
+
+    Args:
+        text: an ``.avsc`` file.
+
+    Raises:
+        ContractError: when it is none that this program can work with.
+    """
+    _tried.append(_load(text))
+    published.cache_clear()
+    current.cache_clear()
+
+
+@cache
+def _shipped() -> Contract:
+    return _load(resources.files(__package__).joinpath("session_updated.avsc").read_text("utf-8"))
 
 
 def by_version(version: int) -> Contract:

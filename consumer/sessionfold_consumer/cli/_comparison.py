@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._difference import printable_pair
@@ -12,6 +12,22 @@ from ._spool_table import counted
 
 if TYPE_CHECKING:
     from ..rebuild import Change, Comparison
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What the two sides are called in a sentence."""
+
+    second: str
+    only_first: str
+    only_second: str
+
+
+BY_THE_LOG = Words(
+    second="by the log it is",
+    only_first="only the live state has it",
+    only_second="the live state does not have it",
+)
 
 
 def report(found: Comparison) -> dict[str, Any]:
@@ -33,7 +49,7 @@ def lines(found: Comparison) -> Iterator[str]:
     if found.sessions:
         yield f"{counted(found.sessions, 'session')} would change:"
     for change in found.changes:
-        yield f"  {_line(change)}"
+        yield f"  {change_line(change)}"
     rest = found.sessions - len({(each.session_id, each.partition) for each in found.changes})
     if rest:
         yield f"  and {counted(rest, 'more session')}; show them with --limit"
@@ -49,9 +65,10 @@ def lines(found: Comparison) -> Iterator[str]:
         )
 
 
-def _line(change: Change) -> str:
+def change_line(change: Change, words: Words = BY_THE_LOG) -> str:
+    """Return what changes in a session, as people read it."""
     place = f"session {printable(change.session_id)} in partition {change.partition}"
     if change.field is None:
-        return f"{place}: {'only live has it' if change.live else 'live does not have it'}"
+        return f"{place}: {words.only_first if change.live else words.only_second}"
     live, rebuilt = printable_pair(change.live, change.rebuilt)
-    return f"{place}: {change.field} is {live}, by the log it is {rebuilt}"
+    return f"{place}: {printable(change.field)} is {live}, {words.second} {rebuilt}"

@@ -134,3 +134,25 @@ class Moment(click.ParamType[int]):
 
 
 AGE, MOMENT = Age(), Moment()
+
+
+Until = int | tuple[int, int]
+"""A time in microseconds since the epoch, or a partition and an offset."""
+
+_PLACE = re.compile(r"(\d{1,9}):(\d{1,19})")
+
+
+class _Until(click.ParamType[Until]):
+    """A time, or a place in the log as PARTITION:OFFSET."""
+
+    name = "until"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Until:  # noqa: ANN401 - click's signature
+        """Return what is given, or fail with what is accepted."""
+        found = _PLACE.fullmatch(str(value))
+        if found is not None:
+            return int(found[1]), int(found[2])
+        return MOMENT.convert(value, param, ctx)
+
+
+UNTIL = _Until()

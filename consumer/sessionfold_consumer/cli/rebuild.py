@@ -5,21 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..config import Settings, load
 from ..errors import NothingKeptError
+from ..snapshot import Snapshot
+from ..store import open_shadow, open_store
 from . import _options
 from ._comparison import lines, report
+from ._excerpts import fold_into
 from ._logging import show_info
 from ._output import print_json
 from ._progress import ProgressReporter, progress_reporter
+from ._what_if import show_what_if
 from .run import stop_signals
 
 if TYPE_CHECKING:
     from ..rebuild import Comparison, Rebuilder
+    from ._options import Until
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -39,6 +45,27 @@ logger = logging.getLogger("sessionfold_consumer")
     help="Throw away what was live before the last rebuild, or what an unfinished one has folded.",
 )
 @click.option(
+    "--snapshot",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Begin with a snapshot instead of at the log's start, which may be gone.",
+)
+@click.option(
+    "--until",
+    type=_options.UNTIL,
+    multiple=True,
+    metavar="TIME|PARTITION:OFFSET",
+    help="With --into: only the records before a time, or before an offset of a partition; may be "
+    "repeated for other partitions.",
+)
+@click.option("--into", metavar="URL", help="Fold into this new store and leave the live one be.")
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --dry-run: fold by this contract (an .avsc file), and show what would differ.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(0, 1_000_000),
     default=20,
@@ -55,6 +82,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     yes: bool,
     undo: bool,
     drop_old: bool,
+    snapshot: Path | None,
+    until: tuple[Until, ...],
+    into: str | None,
+    schema: Path | None,
     limit: int,
     as_json: bool,
     kafka_options: tuple[str, ...],
@@ -71,12 +102,20 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     where it was. What was live before is kept until --drop-old.
     """
     chosen = {"--into-shadow": into_shadow, "--dry-run": dry_run, "--undo": undo,
-              "--drop-old": drop_old}  # fmt: skip
+              "--drop-old": drop_old, "--into": into}  # fmt: skip
     _refuse_several([name for name, is_given in chosen.items() if is_given])
+    _refuse_alone({"--until": until}, {"--into": into})
+    _refuse_alone({"--schema": schema}, {"--dry-run": dry_run})
     settings = load(options, kafka_options)
     show_info()
     if drop_old:
         _drop(settings)
+        return
+    if into is not None:
+        fold_into(settings, into, until)
+        return
+    if schema is not None:
+        show_what_if(settings, schema, limit, as_json=as_json)
         return
     from ..bootstrap import rebuilder
 
@@ -93,7 +132,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
                 "one is kept: sessionfold rebuild --undo, or --drop-old"
             )
             return
-        found = _rebuilt(ready, progress, limit)
+        found = _rebuilt(ready, progress, snapshot, limit)
         if found is None:
             return
         _show(found, as_json=as_json)
@@ -109,8 +148,7 @@ def _refuse_several(chosen: list[str]) -> None:
 
 
 def _drop(settings: Settings) -> None:
-    from ..store import open_shadow
-
+    open_store(settings.store, read_only=True).close()  # for a mistyped name none is made
     with closing(open_shadow(settings.store)) as shadow:
         found = shadow.info().shadow
         if found == "empty":
@@ -120,9 +158,18 @@ def _drop(settings: Settings) -> None:
     click.echo(f"threw away {what}")
 
 
-def _rebuilt(ready: Rebuilder, progress: ProgressReporter, limit: int) -> Comparison | None:
+def _refuse_alone(given: dict[str, object], needed: dict[str, object]) -> None:
+    """Refuse an option that means something only with another one."""
+    ((name, value),), ((other, there),) = given.items(), needed.items()
+    if value and not there:
+        raise click.UsageError(f"{name} is for {other} only; give that, too")
+
+
+def _rebuilt(
+    ready: Rebuilder, progress: ProgressReporter, snapshot: Path | None, limit: int
+) -> Comparison | None:
     """Fold and compare; None when it was stopped."""
-    if ready.prepare():
+    if ready.prepare(None if snapshot is None else Snapshot(snapshot)):
         logger.info("a rebuild was begun before; going on with it")
     is_done = ready.fill()
     progress.clear()

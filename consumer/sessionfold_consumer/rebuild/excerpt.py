@@ -29,6 +29,8 @@ class Excerpt:
     """What to fold, and what was decided about it. Plain data: another process can be given it."""
 
     identity: TopicIdentity
+    group_id: str
+    """What a client has to call itself, although it joins no group."""
     begins: Mapping[int, int]
     """For each partition the offset to begin at."""
     ends: Mapping[int, int]
@@ -44,6 +46,7 @@ class Excerpt:
         begins = {p: firsts.get(p, 0) for p in range(identity.partition_count)}
         return cls(
             identity=identity,
+            group_id=store.info().group_id,
             begins=begins,
             ends={p: max(ends[p], begin) for p, begin in begins.items()},
             gaps=store.gaps(),
@@ -66,61 +69,53 @@ class Excerpt:
             raise ExcerptExistsError
 
 
-class Excerpts:
-    """Folds parts of the log of a store into other stores.
+def excerpt_until(
+    until: Until, store: SessionStore, identity: TopicIdentity, source: Source
+) -> Excerpt:
+    """Return the part of a store's log before a time, or before an offset of some partitions.
+
+    A partition that is not named is taken up to its present end.
+
+    Raises:
+        NotFoundError: when the topic has no partition of a number that is named.
+    """
+    partitions = range(identity.partition_count)
+    if until.timestamp is None:
+        ends = {each: source.watermarks(each).high for each in partitions}
+    else:
+        ends = {each: source.offset_at(each, until.timestamp) for each in partitions}
+    for partition, offset in until.offsets.items():
+        if partition not in ends:
+            raise NotFoundError("partition", str(partition), f"the topic {identity.topic}")
+        ends[partition] = min(offset, ends[partition])
+    return Excerpt.of(store, identity, ends)
+
+
+def fold_excerpt(
+    excerpt: Excerpt,
+    store: SessionStore,
+    open_reader: Callable[[], AbstractContextManager[Reader]],
+    stopping: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Fold an excerpt into a new store, or go on with it; say whether it came to its end.
 
     Args:
-        live: the store, to read.
-        identity: its topic.
-        open_source: opens a source of all partitions.
-        open_reader: opens a service that folds an excerpt into a store.
-        stopping: asked between batches; what was folded by then stays, and can be gone on with.
+        excerpt: what to fold.
+        store: where to.
+        open_reader: opens a service that folds the excerpt into the store.
+        stopping: asked between batches; what was folded by then stays.
+
+    Raises:
+        ExcerptExistsError: when the store is one of something else, or folded further.
+        LogStartGoneError: when the log no longer has all of the excerpt.
     """
-
-    def __init__(
-        self,
-        live: SessionStore,
-        identity: TopicIdentity,
-        open_source: Callable[[], AbstractContextManager[Source]],
-        open_reader: Callable[[Excerpt, SessionStore], AbstractContextManager[Reader]],
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._live = live
-        self._identity = identity
-        self._open_source = open_source
-        self._open_reader = open_reader
-        self._stopping = stopping
-
-    def until(self, until: Until) -> Excerpt:
-        """Return the part of the log before a time, or before an offset of some partitions.
-
-        A partition that is not named is taken up to its present end.
-        """
-        with self._open_source() as source:
-            partitions = range(self._identity.partition_count)
-            ends = {each: source.watermarks(each).high for each in partitions}
-            if until.timestamp is not None:
-                ends |= {each: source.offset_at(each, until.timestamp) for each in partitions}
-        unknown = until.offsets.keys() - ends.keys()
-        if unknown:
-            raise NotFoundError("partition", str(min(unknown)), f"the topic {self._identity.topic}")
-        ends |= {p: min(offset, ends[p]) for p, offset in until.offsets.items()}
-        return Excerpt.of(self._live, self._identity, ends)
-
-    def fold(self, excerpt: Excerpt, store: SessionStore) -> bool:
-        """Fold an excerpt into a new store, or go on with it; say whether it came to its end.
-
-        Raises:
-            ExcerptExistsError: when the store is one of something else, or folded further.
-            LogStartGoneError: when the log no longer has all of it.
-        """
-        excerpt.begin(store)
-        with self._open_reader(excerpt, store) as reader:
-            begins = {p: position.next_offset for p, position in store.positions().items()}
-            refuse_missing(reader.source, begins, excerpt.gaps)
-            reader.service.run(self._stopping)
-        positions = store.positions()
-        return all(positions[p].next_offset >= end for p, end in excerpt.ends.items())
+    excerpt.begin(store)
+    with open_reader() as reader:
+        begins = {p: position.next_offset for p, position in store.positions().items()}
+        refuse_missing(reader.source, begins, excerpt.gaps)
+        reader.service.run(stopping)
+    positions = store.positions()
+    return all(positions[p].next_offset >= end for p, end in excerpt.ends.items())
 
 
 def refuse_missing(source: Source, begins: Mapping[int, int], gaps: Sequence[Gap]) -> None:

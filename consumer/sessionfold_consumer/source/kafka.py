@@ -112,6 +112,8 @@ class KafkaSource:
         places = [TopicPartition(self._topic, p, offset) for p, offset in next_offsets.items()]
         with translated(self._settings):
             self._consumer.incremental_assign(places)
+            # The client remembers a pause over an assignment.
+            self._consumer.resume(self._places(again))
             if self._is_idle:
                 self._consumer.pause(self._places(next_offsets))
 
