@@ -153,6 +153,25 @@ def test_new_workers_and_an_old_service(
     assert json.loads(new.good("show", "s", "--json"))["task"] == "from the new worker"
     assert _versions(broker, topic) == {1, 2}
     _assert_right(broker, topic, new)
+    assert '["a", "é"]' in new.good("history", "s")
+    assert '["a", "é"]' in new.good("explain", "s", "tags")
+
+
+def test_a_rebuild_finds_what_an_old_service_set_aside(
+    broker: Broker, topic: str, old: CommandLine, new: CommandLine, tmp_path: Path
+) -> None:
+    """It shows what would change, since it is no small thing, and does it when told to."""
+    _work(old, tmp_path, _OLD_WORKER)
+    _work(new, tmp_path, _NEW_WORKER.format(updates=1))
+    old.good("run", "--until-caught-up")
+    new.good("store", "migrate")
+    shown = new("rebuild")
+    assert shown.returncode == 20
+    assert "3 dead letters would become events" in shown.stdout
+    new.good("rebuild", "--yes")
+    assert _states(new) == oracle.ordered(oracle.fold(read_all(broker, topic)).states)
+    assert new.good("dead-letters", "list") == "no record is set aside\n"
+    assert ": right (" in new.good("verify")
 
 
 def test_the_order_of_upgrades_leaves_no_trace(
