@@ -274,6 +274,14 @@ def test_a_tail_has_one_beginning(cli: CommandLine) -> None:
     assert "give one of them" in result.stderr
 
 
+def test_a_range_is_not_empty(cli: CommandLine) -> None:
+    """In an empty one nothing would be missing, which nobody asked."""
+    for since, until in [("1h", "2h"), ("2026-03-02", "2026-03-02T00:00:00Z")]:
+        result = cli("audit", "--since", since, "--until", until)
+        assert result.exit_code == 2
+        assert "--until is not behind --since" in result.stderr
+
+
 def test_an_unknown_field_is_named_with_those_that_there_are(cli: CommandLine, store: str) -> None:
     """Before anything is read."""
     for name in ("taks", "session_id", "\x1b[2J"):
