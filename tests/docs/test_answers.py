@@ -34,7 +34,7 @@ _PLAIN = [
     for line in typed.text.splitlines()
 ]
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")
 _PRODUCER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OTHER_PRODUCER = "0b6e4dd4-5f0e-4f0c-9d0c-0d8f7c1b2a11"
 

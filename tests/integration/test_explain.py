@@ -40,6 +40,7 @@ from tests.services.topics import (
     read_all,
     unique_topic_name,
 )
+from tests.unit.consumer.conftest import event
 
 pytestmark = pytest.mark.kafka
 
@@ -79,13 +80,13 @@ def scan(records: Sequence[StoredRecord], left_out: set[tuple[int, int]]) -> dic
 
 @pytest.fixture(scope="module")
 def settings(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A store of a thousand sessions in two partitions, garbage of some of them among it.
+    """A store of a thousand sessions in two partitions, disturbed by garbage and another producer.
 
     The first record of each partition was set aside undecoded: one is retried, one is dropped.
     """
     topic = unique_topic_name()
     create_topic(broker, topic, partitions=2)
-    append(broker, topic, _with_garbage(random.Random(7)))
+    append(broker, topic, _disturbed(random.Random(7)))
     folder = tmp_path_factory.mktemp("explain")
     settings = Settings(
         bootstrap_servers=broker.bootstrap_servers,
@@ -107,11 +108,18 @@ def settings(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Settin
     return settings
 
 
-def _with_garbage(chance: random.Random) -> Iterator[tuple[bytes, bytes]]:
-    for key, value in _WORKLOAD.records():
+def _disturbed(chance: random.Random) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the workload's records with garbage and another producer's events between them."""
+    for number, (key, value) in enumerate(_WORKLOAD.records()):
         yield key, value
         if chance.random() < 0.05:
             yield key, chance.choice(_GARBAGE)
+        if chance.random() < 0.2:
+            fields = {"task": chance.choice(("again", "")), "started_at": number}
+            _, other = event(
+                0, key.decode(), number, producer_id="other", lost_before=number % 3, **fields
+            )
+            yield other
 
 
 def stored_sessions(settings: Settings) -> Iterator[StoredSession]:
@@ -134,8 +142,7 @@ def test_a_thousand_sessions_are_explained_as_a_plain_scan_does(
     with closing(open_store(settings.store, read_only=True)) as store:
         [left_out] = [e[:2] for e in store.dead_letters() if e.status == "dropped"]
     scanned = scan(read_all(broker, settings.topic), {left_out})
-    partitions, asides = set(), 0
-    checked = 0
+    partitions, asides, lost, checked = set(), 0, 0, 0
     for stored in stored_sessions(settings):
         [state] = stored.states
         expected = scanned[stored.session_id]
@@ -151,9 +158,11 @@ def test_a_thousand_sessions_are_explained_as_a_plain_scan_does(
             checked += 1
         partitions.add(state["partition"])
         asides += explained.set_aside
+        lost += state["lost_before"]
     assert checked >= SESSIONS * len(current().state_fields)
     assert partitions == {0, 1}
     assert asides > 100
+    assert lost > 100
 
 
 def assert_explains(each: Explanation, scanned: Scanned) -> None:

@@ -14,6 +14,7 @@ from sessionfold_schemas import current
 from ..answers.audit import Audit, Finding
 from ..source import Span
 from ..state import State
+from ._events import milliseconds_iso
 from ._output import age, iso, printable
 from ._spool_table import counted
 from ._table import console
@@ -109,7 +110,7 @@ def _json_finding(each: Finding) -> dict[str, Any]:
         "events": each.events,
         "missing": each.missing,
         "gaps": [
-            {"first": gap.first, "last": gap.last, "noticed": iso(gap.noticed * 1000)}
+            {"first": gap.first, "last": gap.last, "noticed": milliseconds_iso(gap.noticed)}
             for gap in each.gaps
         ],
         "lost": each.lost,

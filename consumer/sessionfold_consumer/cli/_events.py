@@ -16,8 +16,13 @@ _MILLISECOND = 1000
 
 
 def time_of(record: Record | Origin) -> str | None:
-    """Return Kafka's time of a record as ISO 8601; None when it is not known."""
-    return None if record.timestamp is None else iso(record.timestamp * _MILLISECOND)
+    """Return Kafka's time of a record as ISO 8601, to its millisecond; None when not known."""
+    return None if record.timestamp is None else milliseconds_iso(record.timestamp)
+
+
+def milliseconds_iso(milliseconds: int) -> str:
+    """Return a record's time in UTC as ISO 8601."""
+    return iso(milliseconds * _MILLISECOND, "milliseconds")
 
 
 def place_of(record: Record | Origin) -> str:

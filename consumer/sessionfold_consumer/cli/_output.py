@@ -22,13 +22,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON_LAST = ("partition", "first_offset", "last_offset", "event_count")
 
 
-def iso(microseconds: int) -> str:
-    """Return a time in UTC as ISO 8601 with microseconds, or its number if no calendar has it."""
+def iso(microseconds: int, timespec: str = "microseconds") -> str:
+    """Return a time in UTC as ISO 8601, or its number if no calendar has it."""
     try:
         moment = _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         return f"{microseconds} us"
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def dead_letters_of(state: State, counts: SetAside) -> int:

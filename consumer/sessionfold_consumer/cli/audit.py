@@ -77,6 +77,8 @@ def command(
 
     Exits with 0 when nothing is missing, or with 24.
     """
+    if since is not None and until is not None and until <= since:
+        raise click.UsageError("--until is not behind --since, so the range is empty; change one")
     settings = load(options, kafka_options)
     show_info()
     from ..answers.audit import Moments

@@ -24,6 +24,8 @@ from . import _options
 from ._events import place_of, shortened, terminal_width, time_of
 from ._output import human, json_value, print_json, printable
 
+_INDENT = "    "
+
 
 @click.command("explain")
 @click.argument("session_id")
@@ -64,22 +66,21 @@ def command(
     if as_json:
         print_json(_json(session_id, explained))
     else:
-        width = terminal_width()
-        click.echo("\n".join(shortened(line, width) for line in _lines(explained)))
+        click.echo("\n".join(_lines(explained, terminal_width())))
     if explained.disagreements:
         raise StoreDiffersError(explained.disagreements)
 
 
-def _lines(explained: Explained) -> Iterator[str]:
+def _lines(explained: Explained, width: int | None = None) -> Iterator[str]:
     for each in explained.explanations:
-        yield f"{each.field:<21} {human(each.field, each.value)}"
-        for line in _evidence(each):
-            yield f"    {line}"
+        yield shortened(f"{each.field:<21} {human(each.field, each.value)}", width)
+        for line in _evidence(each, width):
+            yield f"{_INDENT}{line}"
     if explained.set_aside:
         yield f"set aside: {explained.set_aside} (in no field; see: sessionfold dead-letters list)"
 
 
-def _evidence(each: Explanation) -> Iterator[str]:
+def _evidence(each: Explanation, width: int | None) -> Iterator[str]:
     if each.parts is not None:
         yield from map(_part, each.parts)
     elif each.set_by is None:
@@ -87,9 +88,10 @@ def _evidence(each: Explanation) -> Iterator[str]:
     else:
         yield from _origin(each.set_by)
     if each.replaced is not None:
-        yield f"replaced {human(each.field, each.replaced.value)}"
+        room = None if width is None else width - len(_INDENT)
+        yield shortened(f"replaced {human(each.field, each.replaced.value)}", room)
         for line in _origin(each.replaced.set_by):
-            yield f"    {line}"
+            yield f"{_INDENT}{line}"
     if each.disagreement is not None:
         yield _disagreement(each.field, each.disagreement)
 

@@ -43,7 +43,7 @@ def command(
             if as_json:
                 print_json_line(_json_step(step))
             else:
-                click.echo("\n".join(shortened(line, width) for line in _lines(step)))
+                click.echo("\n".join(_lines(step, width)))
 
 
 def _json_step(step: Step) -> dict[str, Any]:
@@ -58,11 +58,11 @@ def _json_step(step: Step) -> dict[str, Any]:
     }
 
 
-def _lines(step: Step) -> Iterator[str]:
+def _lines(step: Step, width: int | None = None) -> Iterator[str]:
     yield head(step.record, _fate(step))
     for field in given_fields(step.event):
         shown = human(field.name, step.event[field.name])
-        yield f"    {field.name:<21} {shown}{_aside(step, field)}"
+        yield shortened(f"    {field.name:<21} {shown}{_aside(step, field)}", width)
 
 
 def _fate(step: Step) -> str:

@@ -43,16 +43,16 @@ def test_a_history_is_a_line_a_record_and_one_a_given_field(topic: Topic) -> Non
     """With what was there before, where that is not plain."""
     lines = [line for step in steps_of(topic, folded(topic), "a") for line in history._lines(step)]
     assert lines == [
-        "0:0  1970-01-01T00:00:00.000000Z  p #0",
+        "0:0  1970-01-01T00:00:00.000Z  p #0",
         "    task                  one",
         "    is_finished           no",
         f"    started_at            {_FIRST_START}",
-        "0:1  1970-01-01T00:00:00.001000Z  p #1",
+        "0:1  1970-01-01T00:00:00.001Z  p #1",
         "    lost_before           2",
         "    task                  two  (was one)",
         "    session_eval          0.5",
-        "0:2  1970-01-01T00:00:00.002000Z  set aside (not_single_object)",
-        "0:3  1970-01-01T00:00:00.003000Z  p #3",
+        "0:2  1970-01-01T00:00:00.002Z  set aside (not_single_object)",
+        "0:3  1970-01-01T00:00:00.003Z  p #3",
         "    task                  two  (as before)",
         f"    started_at            {_SECOND_START}  (stays {_FIRST_START})",
     ]
@@ -105,10 +105,10 @@ def test_an_explanation_is_a_field_and_its_evidence(topic: Topic) -> None:
     start = lines.index("task                  two")
     assert lines[start : start + 6] == [
         "task                  two",
-        "    set by 0:3 at 1970-01-01T00:00:00.003000Z, occurred 2023-11-14T22:13:23.000000Z",
+        "    set by 0:3 at 1970-01-01T00:00:00.003Z, occurred 2023-11-14T22:13:23.000000Z",
         "    by p #3",
         "    replaced two",
-        "        set by 0:1 at 1970-01-01T00:00:00.001000Z, occurred 2023-11-14T22:13:21.000000Z",
+        "        set by 0:1 at 1970-01-01T00:00:00.001Z, occurred 2023-11-14T22:13:21.000000Z",
         "        by p #1",
     ]
     never = lines.index("ended_at              -")
@@ -144,7 +144,7 @@ def test_an_explanation_as_json_has_every_origin(topic: Topic) -> None:
     assert task["set_by"] == {
         "partition": 0,
         "offset": 3,
-        "timestamp": "1970-01-01T00:00:00.003000Z",
+        "timestamp": "1970-01-01T00:00:00.003Z",
         "occurred_at": "2023-11-14T22:13:23.000000Z",
         "producer_id": "p",
         "sequence": 3,
@@ -167,14 +167,14 @@ def test_a_tail_is_a_line_a_record() -> None:
     record = Record(3, 7, 1, b"a", b"")
     given = {"producer_id": "p", "sequence": 4, "task": "x", "session_eval": None, "lost_before": 0}
     assert tail._line(Heard(record=record, event=given)) == (
-        "3:7  1970-01-01T00:00:00.001000Z  a  p #4  task=x"
+        "3:7  1970-01-01T00:00:00.001Z  a  p #4  task=x"
     )
     refused = Heard(record=record, event={}, reason="malformed", detail="it ends")
     assert tail._line(refused).endswith("  a  refused (malformed): it ends")
     assert tail._json(refused) == {
         "partition": 3,
         "offset": 7,
-        "timestamp": "1970-01-01T00:00:00.001000Z",
+        "timestamp": "1970-01-01T00:00:00.001Z",
         "key": "61",
         "reason": "malformed",
         "detail": "it ends",
@@ -197,10 +197,20 @@ def test_no_line_moves_a_terminal(key: bytes | None) -> None:
 
 
 def test_a_line_is_cut_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its width, with a mark; a pipe gets all of it."""
+    """At its width, with a mark, and where a value stands; a pipe gets all of it."""
     assert _events.shortened("x" * 20, 10) == "x" * 9 + "…"
     assert _events.shortened("x" * 10, 10) == "x" * 10
     assert _events.shortened("x" * 20, None) == "x" * 20
+    topic = Topic()
+    topic.append([event(0, "a", 123_456, task="x" * 100), event(0, "a", 2, task="y")])
+    store = folded(topic)
+    told, field = [*history._lines(steps_of(topic, store, "a")[0], 30)]
+    assert told.endswith("p #123456")
+    assert (len(field), field[-1]) == (30, "…")
+    lines = [*explain._lines(explained(topic, store, "a"), 30)]
+    [replaced] = [line for line in lines if "replaced x" in line]
+    assert (len(replaced), replaced[-1]) == (30, "…")
+    assert any(line.endswith("p #123456") for line in lines)
     monkeypatch.setattr("sys.stdout", io.StringIO())
     assert _events.terminal_width() is None
 
@@ -272,6 +282,14 @@ def test_a_tail_has_one_beginning(cli: CommandLine) -> None:
     result = cli("tail", "--from-start", "--since", "2h")
     assert result.exit_code == 2
     assert "give one of them" in result.stderr
+
+
+def test_a_range_is_not_empty(cli: CommandLine) -> None:
+    """In an empty one nothing would be missing, which nobody asked."""
+    for since, until in [("1h", "2h"), ("2026-03-02", "2026-03-02T00:00:00Z")]:
+        result = cli("audit", "--since", since, "--until", until)
+        assert result.exit_code == 2
+        assert "--until is not behind --since" in result.stderr
 
 
 def test_an_unknown_field_is_named_with_those_that_there_are(cli: CommandLine, store: str) -> None:

@@ -91,6 +91,18 @@ def test_a_field_that_was_never_given_has_no_record(topic: Topic) -> None:
     assert never == Explanation(field="ended_at", value=None)
 
 
+def test_the_ends_of_a_session_are_its_first_and_last_event(topic: Topic) -> None:
+    """Which every event is a candidate for, whatever else it gives."""
+    fields = by_field(topic)
+    first, last = fields["first_occurred_at"], fields["last_occurred_at"]
+    assert first.set_by is not None
+    assert last.set_by is not None
+    assert (first.set_by.offset, first.times_given, first.replaced) == (0, 3, None)
+    assert (last.set_by.offset, last.times_given) == (4, 3)
+    assert last.replaced is not None
+    assert last.replaced.value == START + 3 * SECOND
+
+
 def test_counts_and_sums_say_what_they_add_up(topic: Topic) -> None:
     """By producer, from which record to which; what adds nothing is not named."""
     fields = by_field(topic)

@@ -40,6 +40,14 @@ def test_a_gap_was_noticed_when_the_first_number_behind_it_came(added: list[int]
         assert min(behind) <= gap.noticed <= came[min(starts)]
 
 
+def test_what_arrives_late_between_makes_no_gap_younger() -> None:
+    """That something is missing below 10 could be seen when that came."""
+    numbers = Numbers()
+    for time, number in enumerate((0, 10, 5)):
+        numbers.add(number, time)
+    assert numbers.gaps() == [MissingNumbers(1, 4, 1), MissingNumbers(6, 9, 1)]
+
+
 def test_it_keeps_ranges_and_not_numbers() -> None:
     """A million numbers in a row, from either end, are one range."""
     for order in (range(100_000), reversed(range(100_000))):
