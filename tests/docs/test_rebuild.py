@@ -12,6 +12,7 @@ from contextlib import closing
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ _CHANGING = [
     (re.compile(r"digest [0-9a-f]{16}"), "digest DIGEST"),
 ]
 
-_EVENTS = (
+_EVENTS: tuple[dict[str, Any], ...] = (
     {"session_name": "Customer Support", "task": "Handle customer inquiry", "is_finished": False,
      "started_at": START},
     {"session_eval": 0.4},
