@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .background import one_thread
+from .background import Paced, one_thread
 from .breaker import Limits
 from .broker import Broker
 from .commit import LeftOut
@@ -46,6 +46,8 @@ logger = logging.getLogger("sessionfold_consumer")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 256 * 1024 * 1024
 _LARGEST_ARRAY_BYTES = 64 * 1024 * 1024
+REBUILD_SHARE = 0.5
+"""Of the time in which a rebuild writes to the database; the other half is the services'."""
 _COLLECTION_OBJECTS = 500_000
 """Several times what two batches of the largest size hold."""
 
@@ -103,8 +105,15 @@ def rebuilder(
     settings: Settings,
     observer: Observer | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    share: float = REBUILD_SHARE,
 ) -> Iterator[Rebuilder]:
     """Make what folds the topic anew beside the live state of a store.
+
+    Args:
+        settings: which store, and where its topic is.
+        observer: sees the fold.
+        stopping: asked between batches.
+        share: the largest part of the time in which it may write to the database.
 
     Raises:
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
@@ -112,7 +121,7 @@ def rebuilder(
     with (
         closing(open_store(settings.store, read_only=True)) as live,
         closing(open_shadow(settings.store)) as shadow,
-        _bounded(settings, live.info().identity, live.info().group_id, observer) as bounded,
+        _bounded(settings, live.info().identity, live.info().group_id, observer, share) as bounded,
     ):
 
         def open_reader(ends: Mapping[int, int], passed: LeftOut) -> AbstractContextManager[Reader]:
@@ -193,6 +202,7 @@ class _Bounded:
     identity: TopicIdentity
     group_id: str
     observer: Observer | None
+    share: float
 
     def source(self) -> AbstractContextManager[KafkaSource]:
         """Open a source of all partitions."""
@@ -221,7 +231,7 @@ class _Bounded:
                 accepted=gaps,
                 left_out=passed,
                 observer=self.observer,
-                background=background,
+                background=Paced(background, self.share),
             )
             yield Reader(service=service, source=source)
 
@@ -232,6 +242,7 @@ def _bounded(
     bound: TopicIdentity | None,
     group_id: str,
     observer: Observer | None = None,
+    share: float = 1.0,
 ) -> Iterator[_Bounded]:
     """See that a store's topic is as it was, and make what folds it."""
     _keep_freed_memory()
@@ -246,6 +257,7 @@ def _bounded(
             identity=identity,
             group_id=settings.group_id or group_id,
             observer=observer,
+            share=share,
         )
 
 

@@ -71,6 +71,14 @@ the rebuilt state is live; what was live before is kept:
     help="With --dry-run: fold by this contract (an .avsc file), and show what would differ.",
 )
 @click.option(
+    "--share",
+    type=click.IntRange(1, 100),
+    default=50,
+    show_default=True,
+    metavar="PERCENT",
+    help="Write to the database in at most this part of the time; the rest is the services'.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(0, 1_000_000),
     default=20,
@@ -91,6 +99,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     until: tuple[Until, ...],
     into: str | None,
     schema: Path | None,
+    share: int,
     limit: int,
     as_json: bool,
     kafka_options: tuple[str, ...],
@@ -127,7 +136,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     with (
         progress_reporter() as progress,
         stop_signals() as stopping,
-        rebuilder(settings, progress, stopping) as ready,
+        rebuilder(settings, progress, stopping, share / 100) as ready,
     ):
         if undo:
             ready.undo()
