@@ -29,7 +29,7 @@ from .rebuild import (
     Reader,
     Rebuilder,
     Until,
-    excerpt_until,
+    excerpt_before,
     fold_excerpt,
     left_out,
 )
@@ -133,16 +133,20 @@ def rebuilder(
 def excerpt(settings: Settings, until: Until) -> Excerpt:
     """Ask the broker for the part of a store's topic before a time or before offsets.
 
+    A partition that is not named is taken up to its present end.
+
     Raises:
         ConsumerError: one of its kinds, when there is none; see :mod:`errors`.
     """
     with closing(open_store(settings.store, read_only=True)) as live:
         info = live.info()
-        with (
-            _bounded(settings, info.identity, info.group_id) as bounded,
-            bounded.source() as source,
-        ):
-            return excerpt_until(until, live, bounded.identity, source)
+        with _bounded(settings, info.identity, info.group_id) as bounded:
+            partitions = range(bounded.identity.partition_count)
+            if until.timestamp is None:
+                ends = bounded.broker.log_ends(settings.topic, partitions)
+            else:
+                ends = bounded.broker.offsets_at(settings.topic, partitions, until.timestamp)
+            return excerpt_before(until.offsets, ends, live, bounded.identity)
 
 
 def fold(

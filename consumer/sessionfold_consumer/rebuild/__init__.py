@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .comparison import Change, Comparison, LetterChanges, pairs_of
 from .decisions import left_out
-from .excerpt import Excerpt, Until, excerpt_until, fold_excerpt
+from .excerpt import Excerpt, Until, excerpt_before, fold_excerpt
 from .loading import load_new
 from .reader import Reader
 from .rebuilder import Rebuilder
@@ -17,7 +17,7 @@ __all__ = [
     "Reader",
     "Rebuilder",
     "Until",
-    "excerpt_until",
+    "excerpt_before",
     "fold_excerpt",
     "left_out",
     "load_new",

@@ -69,26 +69,28 @@ class Excerpt:
             raise ExcerptExistsError
 
 
-def excerpt_until(
-    until: Until, store: SessionStore, identity: TopicIdentity, source: Source
+def excerpt_before(
+    offsets: Mapping[int, int],
+    ends: Mapping[int, int],
+    store: SessionStore,
+    identity: TopicIdentity,
 ) -> Excerpt:
-    """Return the part of a store's log before a time, or before an offset of some partitions.
+    """Return the part of a store's log before an offset of some partitions.
 
-    A partition that is not named is taken up to its present end.
+    Args:
+        offsets: of these partitions, before these offsets.
+        ends: of all others, before these; no partition is taken further.
+        store: says where the fold began, and what was decided about dead letters.
+        identity: the log.
 
     Raises:
         NotFoundError: when the topic has no partition of a number that is named.
     """
-    partitions = range(identity.partition_count)
-    if until.timestamp is None:
-        ends = {each: source.watermarks(each).high for each in partitions}
-    else:
-        ends = {each: source.offset_at(each, until.timestamp) for each in partitions}
-    for partition, offset in until.offsets.items():
+    for partition in offsets:
         if partition not in ends:
             raise NotFoundError("partition", str(partition), f"the topic {identity.topic}")
-        ends[partition] = min(offset, ends[partition])
-    return Excerpt.of(store, identity, ends)
+    bounds = {p: min(offsets.get(p, end), end) for p, end in ends.items()}
+    return Excerpt.of(store, identity, bounds)
 
 
 def fold_excerpt(

@@ -90,16 +90,6 @@ class KafkaSource:
                 time.sleep(_LEADERLESS_SECONDS)
         return found
 
-    def offset_at(self, partition: int, timestamp: int) -> int:
-        """Ask the broker for the offset of the first record at a time or later."""
-        place = TopicPartition(self._topic, partition, max(0, timestamp))
-        with translated(self._settings):
-            (found,) = self._consumer.offsets_for_times([place], CONTACT_SECONDS)
-            if found.error is not None:
-                raise KafkaException(found.error)
-        # What lies behind the last record has no offset of its own.
-        return found.offset if found.offset >= 0 else self.watermarks(partition).high
-
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Fetch assigned partitions from these offsets on."""
         again = next_offsets.keys() & self._started.keys()

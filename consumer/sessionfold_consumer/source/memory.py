@@ -85,13 +85,6 @@ class MemorySource:
         """Return a partition's watermarks."""
         return Watermarks(low=self._log.low[partition], high=len(self._log.partitions[partition]))
 
-    def offset_at(self, partition: int, timestamp: int) -> int:
-        """Return the offset of the first record at a time or later, or the end."""
-        marks = self.watermarks(partition)
-        records = enumerate(self._log.partitions[partition])
-        found = (i for i, each in records if each is not None and each.timestamp >= timestamp)
-        return max(marks.low, next(found, marks.high))
-
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Read from these offsets on."""
         self._cursors |= next_offsets

@@ -69,17 +69,6 @@ class Source(Protocol):
             BrokerUnreachableError: when the broker does not answer in time; try again later.
         """
 
-    def offset_at(self, partition: int, timestamp: int) -> int:
-        """Ask for the offset of a partition's first record at a time or later; else for its end.
-
-        Args:
-            partition: which.
-            timestamp: milliseconds since the epoch, Kafka's.
-
-        Raises:
-            BrokerUnreachableError: when the broker does not answer in time; try again later.
-        """
-
     def start(self, next_offsets: Mapping[int, int]) -> None:
         """Fetch assigned partitions from these offsets on; those that were started, too, anew.
 

@@ -226,15 +226,3 @@ def test_a_partition_that_was_started_can_be_started_anew(log: Log, source: Sour
     source.idle(0.05)
     source.start({0: 3})
     assert _places(_until_ends(source, {0: 20})) == [(0, offset) for offset in range(3, 20)]
-
-
-def test_a_time_has_an_offset(log: Log, source: Source) -> None:
-    """That of the first record which is not older; the end when all are, the start when none is."""
-    log.append(0, [(b"k", b"v")] * 3)
-    source.start({0: 0})
-    timestamps = [t for batch in _until_ends(source, {0: 3}) for t in batch.timestamps]
-    assert source.offset_at(0, 0) == 0
-    assert source.offset_at(0, timestamps[1]) == timestamps.index(timestamps[1])
-    assert source.offset_at(0, timestamps[2] + 1) == 3
-    assert source.offset_at(1, 0) == 0
-    assert source.offset_at(0, -5) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -13,8 +13,7 @@ from sessionfold_consumer.errors import ExcerptExistsError, LogStartGoneError, N
 from sessionfold_consumer.rebuild import (
     Excerpt,
     Reader,
-    Until,
-    excerpt_until,
+    excerpt_before,
     fold_excerpt,
     left_out,
 )
@@ -31,11 +30,11 @@ from tests.unit.consumer.services import (
 from tests.unit.consumer.test_rebuild import BAD, Scene, event
 
 
-def excerpt(scene: Scene, until: Until) -> Excerpt:
+def excerpt(scene: Scene, offsets: Mapping[int, int]) -> Excerpt:
     """Return a part of the scene's log."""
     identity = scene.store.info().identity
     assert identity is not None
-    return excerpt_until(until, scene.store, identity, MemorySource(scene.topic.log))
+    return excerpt_before(offsets, scene.topic.ends(), scene.store, identity)
 
 
 def folded(scene: Scene, part: Excerpt, store: MemoryStore | None = None) -> MemoryStore:
@@ -63,23 +62,9 @@ def test_it_is_the_fold_of_the_prefix(appended: list[Item], offsets: list[int]) 
     """Whatever the log has, and wherever each partition is cut."""
     scene = Scene()
     scene.fold(*appended)
-    until = Until(offsets=dict(enumerate(offsets)))
-    store = folded(scene, excerpt(scene, until))
+    store = folded(scene, excerpt(scene, dict(enumerate(offsets))))
     ends = scene.topic.ends()
     assert next_offsets(store) == {p: min(offsets[p], ends[p]) for p in range(PARTITIONS)}
-    assert_is_fold_of_its_prefix(store, scene.topic)
-
-
-@given(st.lists(items, max_size=40), st.integers(0, 20))
-def test_a_time_cuts_before_the_first_record_of_it(appended: list[Item], moment: int) -> None:
-    """In memory a record's time is its offset."""
-    scene = Scene()
-    scene.fold(*appended)
-    store = folded(scene, excerpt(scene, Until(timestamp=moment)))
-    for partition, next_offset in next_offsets(store).items():
-        log = scene.topic.log.partitions[partition]
-        assert all(each is None or each.timestamp < moment for each in log[:next_offset])
-        assert all(each is None or each.timestamp >= moment for each in log[next_offset:])
     assert_is_fold_of_its_prefix(store, scene.topic)
 
 
@@ -87,12 +72,12 @@ def test_it_can_be_gone_on_with() -> None:
     """To the same end or a later one; not to an earlier one."""
     scene = Scene()
     scene.fold((0, event("a", task="one")), (0, event("a", task="two")), (1, event("b")))
-    store = folded(scene, excerpt(scene, Until(offsets={0: 1})))
+    store = folded(scene, excerpt(scene, {0: 1}))
     assert store.get("a")[0]["task"] == "one"
-    folded(scene, excerpt(scene, Until()), store)
+    folded(scene, excerpt(scene, {}), store)
     assert store.get("a")[0]["task"] == "two"
     with pytest.raises(ExcerptExistsError):
-        folded(scene, excerpt(scene, Until(offsets={0: 1})), store)
+        folded(scene, excerpt(scene, {0: 1}), store)
 
 
 def test_the_live_store_is_no_place_for_it() -> None:
@@ -100,7 +85,7 @@ def test_the_live_store_is_no_place_for_it() -> None:
     scene = Scene()
     scene.fold((0, event("a")), (0, event("a")))
     with pytest.raises(ExcerptExistsError):
-        folded(scene, excerpt(scene, Until(offsets={0: 1})), scene.store)
+        folded(scene, excerpt(scene, {0: 1}), scene.store)
 
 
 def test_decisions_about_dead_letters_hold_there_too() -> None:
@@ -108,7 +93,7 @@ def test_decisions_about_dead_letters_hold_there_too() -> None:
     scene = Scene()
     scene.fold((0, (b"a", BAD)), (0, event("a")), (0, (b"a", BAD)))
     scene.store.resolve([*scene.store.dead_letters()], "dropped")
-    store = folded(scene, excerpt(scene, Until(offsets={0: 2})))
+    store = folded(scene, excerpt(scene, {0: 2}))
     assert [(each.offset, each.status) for each in store.dead_letters()] == [(0, "dropped")]
 
 
@@ -118,7 +103,7 @@ def test_a_log_without_its_start_is_refused() -> None:
     scene.fold((0, event("a")), (0, event("a")))
     scene.topic.log.truncate(0, 1)
     with pytest.raises(LogStartGoneError):
-        folded(scene, excerpt(scene, Until()))
+        folded(scene, excerpt(scene, {}))
 
 
 def test_a_partition_that_is_not_there_is_refused() -> None:
@@ -126,4 +111,4 @@ def test_a_partition_that_is_not_there_is_refused() -> None:
     scene = Scene()
     scene.fold((0, event("a")))
     with pytest.raises(NotFoundError, match="partition 3"):
-        excerpt(scene, Until(offsets={3: 1}))
+        excerpt(scene, {3: 1})
