@@ -57,6 +57,16 @@ def by_position() -> None:
     lai.set_active_session(None)
 
 
+def lists() -> None:
+    """Whatever gives texts in an order of its own."""
+    lai.init(tags=[], agent_id="agent", experiment_id="experiment", datasetitem_id="item")
+    lai.init(tags=("a", "b"))
+    lai.init(tags=(tag for tag in ["a"]))
+    lai.init(tags=[1])  # type: ignore[list-item]
+    lai.init(tags=1)  # type: ignore[arg-type]
+    lai.init(agent_id=1)  # type: ignore[arg-type]
+
+
 def numbers() -> None:
     """Whatever knows how to be a float."""
     for value in (1, 0.5, "4.5", Decimal("0.5"), Fraction(1, 2), np.float32(1)):

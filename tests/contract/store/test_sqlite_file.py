@@ -201,6 +201,14 @@ def test_a_store_of_another_contract_is_refused(
         SqliteStore(filled, read_only=read_only)
 
 
+def test_a_store_with_the_digest_of_another_version_is_refused(filled: Path) -> None:
+    """Number and digest are those of one version, or something has been changed by hand."""
+    digest = contract.by_version(1).digest
+    change(filled, f"UPDATE store_info SET contract_digest = '{digest}'")  # noqa: S608
+    with refused(r"folded with version 2 of the contract"):
+        SqliteStore(filled)
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_file_that_is_no_database_is_refused(path: Path, read_only: bool) -> None:
     """And left as it is."""
