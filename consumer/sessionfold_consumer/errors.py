@@ -16,6 +16,7 @@
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
     │   ├── LogStartMissingError     12   verify cannot fold what the log no longer has
+    │   ├── LogStartGoneError        12   a rebuild cannot, either
     │   └── LogCutError              12   the log lost records while they were read
     ├── NotFoundError                13   what was asked for is not in the store
     ├── TopicExistsError             14   the topic to create exists
@@ -25,7 +26,16 @@
     ├── NotDeliveredError            18   events of the spool were not delivered
     ├── BreakerOpenError             19   too many records were set aside: the service stopped
     ├── StoreDiffersError            20   the store is not the fold of its log
+    │   └── RebuiltDiffersError      20   what was folded anew differs from the live state
     ├── StillRefusedError            21   dead letters that were retried are still no valid events
+    ├── RebuildError                 22   a rebuild cannot be done as asked
+    │   ├── NothingToRebuildError    22   no service has run yet
+    │   ├── GenerationKeptError      22   what was live before is in the way
+    │   ├── NothingKeptError         22   there is nothing to go back to, or to throw away
+    │   ├── ExcerptExistsError       22   the store for a part of the log has another state
+    │   ├── DecisionsChangedError    22   dead letters were decided about meanwhile
+    │   └── NotSwitchedError         22   the live state moves on faster than it is followed
+    ├── SnapshotUnusableError        23   a snapshot is damaged, or of something else
     ├── EventsMissingError           24   events never arrived
     └── ContractBrokenError          25   a contract may not follow the one before it
 

@@ -42,6 +42,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "consumer/sessionfold_consumer/store/postgres.py",
         "consumer/sessionfold_consumer/store/postgres_database.py",
         "consumer/sessionfold_consumer/store/postgres_errors.py",
+        "consumer/sessionfold_consumer/store/postgres_shadow.py",
         "tests/services/",
         "tests/contract/store/",
         "tests/unit/consumer/test_postgres_errors.py",

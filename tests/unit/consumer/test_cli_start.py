@@ -63,7 +63,8 @@ def test_there_are_the_commands_of_the_manual() -> None:
     assert {" ".join(each) for each in COMMANDS} == {
         *("", "run", "list", "show", "doctor", "dev", "topic", "topic create", "topic check"),
         *("history", "explain", "audit", "tail"),
-        *("schema", "schema show", "schema fingerprint", "verify"),
+        *("rebuild", "diff", "snapshot", "snapshot save", "snapshot check", "snapshot load"),
+        *("schema", "schema show", "schema fingerprint", "schema check", "verify"),
         *("store", "store dump", "store migrate", "store check", "store resume"),
         *("dead-letters", "dead-letters list", "dead-letters show", "dead-letters retry"),
         *("dead-letters drop", "dead-letters export"),
