@@ -65,6 +65,8 @@ class PostgresShadow(PostgresStore):
                 yield {row[0]: position_of(row) for row in rows}
             finally:
                 self._held = None
+                # Made within the block, it goes with the block's transaction when that fails.
+                self._staged_on = None
 
     def switch(self) -> None:
         """Make the shadow the live generation, and the live one the shadow, which is kept."""
@@ -107,6 +109,14 @@ class PostgresShadow(PostgresStore):
             yield self._held
             return
         with super()._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _staged_transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Begin one with an empty stage, which only the end of a transaction empties by itself."""
+        with super()._staged_transaction() as connection:
+            if self._held is not None:
+                connection.execute(self._statement("empty_stage"))
             yield connection
 
     @contextmanager

@@ -196,6 +196,37 @@ def test_what_fails_while_live_is_held_changes_nothing(
     shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
 
 
+def test_several_commits_while_live_is_held_are_each_merged_once(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """Though they are one transaction: what the first has brought is not merged again."""
+    filled(store, shadow)
+    held = shadow.positions()[0]
+    with shadow.holding():
+        shadow.commit([advance(held, 11)], [row("a", 0, 10), row("b", 0, 9)], [])
+        shadow.commit([advance(moved(held, 11), 12)], [row("a", 0, 11)], [])
+    counts = {each["session_id"]: each["event_count"] for each in shadow.states()}
+    assert counts == {"a": 3, "b": 2}
+
+
+def test_a_first_commit_that_is_taken_back_can_be_done_again(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """By the object that did it while live was held, whatever it had made for it."""
+    shadow.begin("the log", dict.fromkeys(range(3), 0))
+    held = shadow.claim([0], "a rebuild")[0]
+
+    def fail() -> None:
+        with shadow.holding():
+            shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
+    assert shadow.get("new")[0]["event_count"] == 1
+
+
 def test_what_has_become_live_is_no_shadow_any_more(
     store: SessionStore, shadow: ShadowStore
 ) -> None:
