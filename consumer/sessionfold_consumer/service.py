@@ -97,6 +97,7 @@ class Service:
         accepted: gaps in front of a position that may be passed over.
         left_out: for each partition the offsets of records that are not to be decoded; the store
             has a dead letter of each.
+        sets_aside_fatal: set a record aside undecoded when process after process ends at it.
         observer: sees what happens.
         background: where commits are written; never more than one at a time.
         clock: seconds that never run backwards.
@@ -115,6 +116,7 @@ class Service:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         accepted: Sequence[Gap] = (),
         left_out: LeftOut | None = None,
+        sets_aside_fatal: bool = True,
         observer: Observer | None = None,
         background: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -135,7 +137,7 @@ class Service:
         self._patience = Patience(clock)
         self._positions: dict[int, Position] = {}
         self._waiting: list[int] = []
-        self._caution = Caution(batch_records)
+        self._caution = Caution(batch_records, sets_aside=sets_aside_fatal)
         self._work: _Work | None = None
         self._next: _Work | None = None
         self._fences: list[float] = []

@@ -74,6 +74,8 @@ class MemoryShadow(MemoryStore):
             for each in (live, shadow):
                 if partition in each:
                     each[partition] = replace(each[partition], owner_epoch=max(epochs) + 1)
+            # How often a rebuild was ended here says nothing of the records behind it.
+            shadow[partition] = replace(shadow[partition], attempts=0)
         generation = other_generation(self._live)
         self.shelf.info = replace(
             self.shelf.info, generation=generation, shadow="kept", shadow_origin=None

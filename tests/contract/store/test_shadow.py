@@ -161,6 +161,17 @@ def test_a_switch_back_shows_what_was_kept(store: SessionStore, shadow: ShadowSt
     assert (again.next_offset, again.owner_epoch > claimed.owner_epoch) == (10, True)
 
 
+def test_a_switch_forgets_how_often_rebuilds_were_ended(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """Or a service would set the record aside that the killed ones came to, a good one."""
+    filled(store, shadow)
+    for _ in range(9):
+        shadow.attempt([shadow.positions()[0]])
+    shadow.switch()
+    assert store.claim([0], "a service")[0].attempts == 0
+
+
 def test_what_is_done_while_live_is_held_is_done_at_once(
     store: SessionStore, shadow: ShadowStore
 ) -> None:
