@@ -38,7 +38,7 @@ from .errors import (
 from .observer import Observer, Progress
 from .patience import Patience
 from .source import Fetched, Source
-from .store import Gap, Position, SessionStore
+from .store import Gap, Generation, Position, SessionStore
 from .store.messages import missing_message
 
 logger = logging.getLogger("sessionfold_consumer")
@@ -136,6 +136,7 @@ class Service:
         self._inspected = clock()
         self._patience = Patience(clock)
         self._positions: dict[int, Position] = {}
+        self._generation: Generation | None = None
         self._waiting: list[int] = []
         self._caution = Caution(batch_records, sets_aside=sets_aside_fatal)
         self._work: _Work | None = None
@@ -406,7 +407,8 @@ class Service:
         """Drop what is held, and ask the group again what belongs to this process.
 
         A process that was frozen learns so what it missed. Two groups over one store take the
-        partitions from each other: that has to be heard, not to go on.
+        partitions from each other: that has to be heard, not to go on. When a rebuild was put in
+        place, nobody else has the partitions: they are claimed again.
         """
         self._observer.fenced([error.partition])
         if error.partition not in self._positions:
@@ -416,12 +418,28 @@ class Service:
                 error.partition,
             )
             return
+        if self._is_switched():
+            logger.info("another state of this store was put in place; going on in that")
+            self._claim_again()
+            return
         now = self._clock()
         self._fences = [each for each in self._fences if each > now - _FENCED_SECONDS] + [now]
         if self._until is not None or len(self._fences) >= _FENCED_TIMES:
             raise error
         logger.warning("%s; this one drops what it holds and asks the group again", error)
         self._renew()
+
+    def _is_switched(self) -> bool:
+        """Say whether the live generation is another than the one of the first claim."""
+        with suppress(StoreUnusableError):
+            return self._store.info().generation != self._generation
+        return False
+
+    def _claim_again(self) -> None:
+        held = [*self._positions]
+        self._give_up(held)
+        self._work = self._next = None
+        self._waiting += held
 
     def _renew(self) -> None:
         self._observer.renewed()
@@ -465,6 +483,8 @@ class Service:
         self._checks.confirm()
         # Claimed before the log is asked: from then on nobody else moves these positions.
         claimed = self._store.claim(partitions, self._owner)
+        if not self._positions:  # or a switch would go unnoticed in what is held already
+            self._generation = self._store.info().generation
         for partition, position in claimed.items():
             claimed[partition] = self._within_the_log(position)
         self._waiting = []
