@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +47,7 @@ logger = logging.getLogger("sessionfold_consumer")
     metavar="N",
     help="Show what differs of at most N sessions; all are counted.",
 )
+@_options.batch_records
 @_options.as_json
 @_options.broker_options
 @_options.store
@@ -96,11 +98,12 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         found = _rebuilt(ready, progress, limit)
         if found is None:
             return
-        _show(found, as_json=as_json)
-        if dry_run:
-            ready.drop()
-        elif not into_shadow:
-            _switch(ready, found, accept=yes or found.is_same or _is_accepted())
+        with _shown(found, as_json=as_json):
+            if dry_run:
+                ready.drop()
+            elif not into_shadow:
+                # A comparison without differences accepts none that the switch finds.
+                _switch(ready, found, accept=yes or (not found.is_same and _is_accepted()))
 
 
 def _refuse_several(chosen: list[str]) -> None:
@@ -132,12 +135,26 @@ def _rebuilt(ready: Rebuilder, progress: ProgressReporter, limit: int) -> Compar
     return None
 
 
-def _show(found: Comparison, *, as_json: bool) -> None:
-    if as_json:
-        print_json(report(found))
-        return
+@contextmanager
+def _shown(found: Comparison, *, as_json: bool) -> Iterator[None]:
+    """Show to people what differs before the block, and again when more was found within it.
+
+    To programs it is shown once, afterwards.
+    """
+    before = None if as_json else _print(found)
+    try:
+        yield
+    finally:
+        if as_json:
+            print_json(report(found))
+        elif str(found) != before:
+            _print(found)
+
+
+def _print(found: Comparison) -> str:
     for line in lines(found):
         click.echo(line)
+    return str(found)
 
 
 def _is_accepted() -> bool:
