@@ -1,8 +1,8 @@
 """Readers that ask a store all the time, and expect that it is never behind what they have seen.
 
-What people may see at one moment is the fold of a prefix of the log. A mixture of two generations is
-none: of each partition the events that its sessions count would not be all up to its last offset.
-That holds where each record of the topic is a valid event.
+What people may see at one moment is the fold of a prefix of the log. A mixture of two generations
+is none: the events that the sessions of a partition count would not be all up to its last offset.
+(So it is where each record of the topic is a valid event.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A store under load: workers publish, services fold, readers ask, and ``rebuild`` goes on beside."""
+"""A store under load: workers publish, services fold, readers ask; beside them goes ``rebuild``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.e2e.readers import Readers
 from tests.services.kafka import Broker
 from tests.services.topics import end_offsets
 
-WORKERS = ("one", "two", "three", "four")
+WORKERS = ("one", "two")
 RATE = 2_000
 """Updates a second, by all workers together."""
 
@@ -70,6 +70,13 @@ class Live:
         assert report is not None
         assert report.is_clean, report.differences[:5]
         self.assert_well()
+
+    def go_on_for(self, seconds: float) -> None:
+        """Let everything go on for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.assert_well()
+            time.sleep(0.1)
 
     def wait_for_progress(self) -> None:
         """Wait until the live state of each partition has moved on."""
@@ -135,14 +142,6 @@ def store_info(url: str) -> StoreInfo:
     """Return what a store says of itself."""
     with closing(open_store(url, read_only=True)) as store:
         return store.info()
-
-
-def load_for(seconds: float, live: Live) -> None:
-    """Let everything go on for so long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        live.assert_well()
-        time.sleep(0.1)
 
 
 def _is_begun(store: str) -> bool:
