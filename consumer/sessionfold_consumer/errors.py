@@ -326,7 +326,7 @@ class DecisionsChangedError(RebuildError):
     def __init__(self) -> None:
         super().__init__(
             "dead letters were retried or dropped while the log was folded anew, which does not "
-            "know of it; begin again with: sessionfold rebuild"
+            "know of it; begin again with the same command"
         )
 
 

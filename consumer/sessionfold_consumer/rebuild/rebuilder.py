@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager
 
 from sessionfold_schemas import current
@@ -24,7 +24,7 @@ from ..service import Service
 from ..snapshot import Snapshot
 from ..store import DeadLetter, Position, Range, SessionStore, ShadowStore
 from .comparison import Comparison
-from .decisions import decided, left_out
+from .decisions import decide_alike, decided, left_out
 from .excerpt import refuse_missing
 from .loading import load
 from .reader import Reader
@@ -146,13 +146,18 @@ class Rebuilder:
     def undo(self) -> None:
         """Fold what is left into the generation that was live before, and switch back to it.
 
+        What was decided about dead letters since then is decided alike in it.
+
         Raises:
             NothingKeptError: when there is none.
+            DecisionsChangedError: when dead letters were retried or dropped meanwhile.
             NotSwitchedError: when live moves faster than it is followed.
         """
         if self._live.info().shadow != "kept":
             raise NothingKeptError("go back to")
-        self._switched(lambda: None)
+        known = {*decided(self._live)}
+        decide_alike(self._live, self._shadow)
+        self._switched(lambda: self._refuse_other_decisions(known))
 
     def drop(self) -> None:
         """Throw away the generation that is not live, kept or unfinished.
@@ -165,14 +170,16 @@ class Rebuilder:
         self._shadow.empty()
 
     def _reader(self) -> AbstractContextManager[Reader]:
-        is_kept = self._live.info().shadow == "kept"
-        # What was kept is folded on as a service would; a rebuild leaves out what people gave up.
-        passed = {} if is_kept else left_out(decided(self._shadow))
+        passed = left_out(decided(self._shadow))
         return self._open_reader(_ends(self._live.positions()), passed)
 
     def _knows_less(self) -> bool:
         """Say whether somebody has decided about a dead letter since the shadow was begun."""
         return bool({*decided(self._live)} - {*self._shadow.dead_letters()})
+
+    def _refuse_other_decisions(self, known: Set[DeadLetter]) -> None:
+        if {*decided(self._live)} - known:
+            raise DecisionsChangedError
 
     def _catch_up(self, service: Service) -> bool:
         """Follow live until it is near."""
