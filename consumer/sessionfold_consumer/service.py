@@ -32,6 +32,7 @@ from .errors import (
     BrokerUnreachableError,
     FencedError,
     LogTruncatedError,
+    PositionMissingError,
     StoreBusyError,
     StoreUnusableError,
 )
@@ -39,7 +40,6 @@ from .observer import Observer, Progress
 from .patience import Patience
 from .source import Fetched, Source
 from .store import Gap, Generation, Position, SessionStore
-from .store.messages import missing_message
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -354,9 +354,10 @@ class Service:
         assert work.tried is not None  # noqa: S101 - the caller has looked
         stored = self._store.positions()
         for partition, held in self._positions.items():
-            if partition not in stored:
-                raise StoreUnusableError(missing_message(partition))
-            if stored[partition].owner_epoch != held.owner_epoch:
+            if partition not in stored and not self._is_switched():
+                raise PositionMissingError(partition)
+            # What was live before a switch may be thrown away by now.
+            if partition not in stored or stored[partition].owner_epoch != held.owner_epoch:
                 raise FencedError(partition)
         tried, work.tried = work.tried, None
         if any(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from tests.faults import FAULTS
+from tests import faults
 
 from .scheduler import Simulation
 from .store import SimulatedStore
@@ -22,6 +22,8 @@ STORE_POINTS = tuple(
     )
     for when in whens
 )
+
+ALL_FAULTS = faults.FAULTS | faults.REBUILD_FAULTS
 
 SOMETIMES = (
     *("commit", "rebalance", "revoked", "expelled", "expelled while frozen", "stopped"),
@@ -79,4 +81,4 @@ def trace(seed: int, fault: str | None = None) -> list[str]:
 
 def planted(fault: str | None) -> AbstractContextManager[None]:
     """Plant a fault in the service and in the simulated store."""
-    return nullcontext() if fault is None else FAULTS[fault](SimulatedStore)
+    return nullcontext() if fault is None else ALL_FAULTS[fault](SimulatedStore)

@@ -17,7 +17,9 @@ from ..errors import (
     NothingKeptError,
     NothingToRebuildError,
     NotSwitchedError,
+    PositionMissingError,
     RebuiltDiffersError,
+    ShadowGoneError,
     StoreBusyError,
 )
 from ..service import Service
@@ -105,9 +107,9 @@ class Rebuilder:
             LogStartGoneError: when the log no longer has all that live was folded from.
         """
         with self._reader() as reader:
-            begins = _ends(self._shadow.positions())
+            begins = _ends(self._reached())
             refuse_missing(reader.source, begins, self._live.gaps())
-            reader.service.run(self._stopping)
+            self._fold(reader.service, self._stopping)
             return self._catch_up(reader.service)
 
     def compare(self, limit: int) -> Comparison:
@@ -120,7 +122,7 @@ class Rebuilder:
         """
         comparison = Comparison(limit=limit)
         with self._shadow.snapshot():
-            reached = self._shadow.positions()
+            reached = self._reached()
             ranges = {p: Range(low=0, high=each.next_offset) for p, each in reached.items()}
             comparison.take(self._shadow.pairs(ranges))
             rebuilt = [*self._shadow.dead_letters()]
@@ -181,21 +183,34 @@ class Rebuilder:
         if {*decided(self._live)} - known:
             raise DecisionsChangedError
 
+    def _reached(self) -> dict[int, Position]:
+        """Return the shadow's positions, which another process may have thrown away."""
+        reached = self._shadow.positions()
+        if not reached:
+            raise ShadowGoneError
+        return reached
+
+    def _fold(self, service: Service, stopping: Callable[[], bool]) -> None:
+        try:
+            service.run(stopping)
+        except PositionMissingError:
+            raise ShadowGoneError from None
+
     def _catch_up(self, service: Service) -> bool:
         """Follow live until it is near."""
         while not self._stopping():
             ends = _ends(self._live.positions())
-            if _distance(self._shadow.positions(), ends) <= _CLOSE_RECORDS:
+            if _distance(self._reached(), ends) <= _CLOSE_RECORDS:
                 return True
             service.extend(ends)
-            service.run(self._stopping)
+            self._fold(service, self._stopping)
         return False
 
     def _switched(self, last: Callable[[], None]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._reader() as reader:
-                    reader.service.run(self._stopping)
+                    self._fold(reader.service, self._stopping)
                     if self._catch_up(reader.service) and self._switch_now(reader.service, last):
                         return
             # What was folded in vain is taken back, and the service does not know that.
@@ -212,8 +227,8 @@ class Rebuilder:
             with self._shadow.holding() as positions:
                 ends = _ends(positions)
                 service.extend(ends)
-                service.run(lambda: time.monotonic() > deadline)
-                if _distance(self._shadow.positions(), ends):
+                self._fold(service, lambda: time.monotonic() > deadline)
+                if _distance(self._reached(), ends):
                     raise _TooSlowError
                 last()
                 self._shadow.switch()

@@ -33,7 +33,8 @@ class PostgresShadow(PostgresStore):
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
         with self._shadow_transaction() as connection:
-            epoch = next_epoch(self.positions())
+            live = connection.execute(SQL(self._shadow["read_live_positions"])).fetchall()
+            epoch = next_epoch(map(position_of, live), self.positions().values())
             self._empty(connection)
             places = [
                 {"partition": partition, "offset": first, "epoch": epoch}

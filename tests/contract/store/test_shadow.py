@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from sessionfold_consumer.errors import FencedError, StoreUnusableError
@@ -135,7 +137,7 @@ def test_a_switch_shows_the_shadow(store: SessionStore, shadow: ShadowStore) -> 
 def test_a_switch_fences_who_holds_partitions(store: SessionStore, shadow: ShadowStore) -> None:
     """Also when its next offset and epoch are those of the other; a claim goes on in it."""
     filled(store, shadow)
-    held, rebuilding = store.positions()[0], shadow.positions()[0]
+    held, rebuilding = store.claim([0], "a service")[0], shadow.positions()[0]
     assert (held.next_offset, held.owner_epoch) == (10, rebuilding.owner_epoch)
     shadow.switch()
     with pytest.raises(FencedError):
@@ -159,6 +161,25 @@ def test_a_switch_back_shows_what_was_kept(store: SessionStore, shadow: ShadowSt
         store.commit([advance(moved(claimed, 11), 12)], [row("late", 0, 11)], [])
     again = store.claim([0], "a service")[0]
     assert (again.next_offset, again.owner_epoch > claimed.owner_epoch) == (10, True)
+
+
+def test_who_held_what_was_thrown_away_writes_to_no_shadow(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """However often a rebuild claims a partition, and though it comes to the same offset."""
+    filled(store, shadow)
+    held = store.claim([0], "a service that is frozen from here on")[0]
+    shadow.switch()
+    with shadow_of(store) as begun:
+        begun.empty()
+        begun.begin("another log", {0: held.next_offset, 1: 0, 2: 0})
+        for _ in range(held.owner_epoch + 2):
+            claimed = begun.claim([0], "a rebuild")[0]
+            assert claimed.owner_epoch > held.owner_epoch
+    with suppress(FencedError):
+        store.commit([advance(held, 11)], [row("late", 0, 10)], [])
+    with shadow_of(store) as unharmed:
+        assert unharmed.get("late") == []
 
 
 def test_a_switch_forgets_how_often_rebuilds_were_ended(

@@ -32,6 +32,11 @@ DELETE FROM sessionfold.gaps_{shadow};
 -- Let nobody claim a partition or resolve a dead letter until the end of the transaction.
 SELECT generation FROM sessionfold.store_info FOR UPDATE;
 
+-- name: read_live_positions
+-- Every partition's position in the live generation.
+SELECT partition, next_offset, owner_epoch, first_offset, attempts
+FROM sessionfold.positions_{live} ORDER BY partition;
+
 -- name: hold_live_positions
 -- Every partition's position in the live generation; nobody moves one until the end of the transaction. They
 -- are locked in the order that every process keeps.
