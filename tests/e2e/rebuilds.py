@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sessionfold_consumer.config import Settings
-from sessionfold_consumer.store import StoreInfo, open_store
+from sessionfold_consumer.store import StoreInfo, is_postgres, open_store, sqlite_path
 from tests.e2e.conftest import CommandLine
 from tests.e2e.members import Members, Oracle, next_offsets, stored_model, wait_until
 from tests.e2e.outage.fleet import Fleet
 from tests.e2e.outage.log import FIELDS, differences
 from tests.e2e.readers import Readers
 from tests.services.kafka import Broker
+from tests.services.postgres_databases import connect
 from tests.services.topics import end_offsets
 
 WORKERS = ("one", "two")
 RATE = 2_000
 """Updates a second, by all workers together."""
+
+BY_HAND = "changed by hand"
 
 QUICK = ("-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000")
 
@@ -58,6 +63,25 @@ class Live:
         ended = self.rebuild(*options)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
+
+    def change_by_hand(self, *, is_finished: bool) -> str:
+        """Give a session another name in what is live, in a way that no event can explain.
+
+        Returns:
+            The ID of the session, which is open, and so soon goes on, or finished.
+        """
+        table = f"session_state_{self.info().generation}"
+        with writing(self.store) as (connection, schema):
+            found = connection.execute(
+                f"SELECT session_id FROM {schema}{table} WHERE is_finished = {is_finished} "  # noqa: S608
+                f"AND session_name <> '{BY_HAND}' ORDER BY first_offset LIMIT 1"
+            )
+            [session_id] = found.fetchone()
+            connection.execute(
+                f"UPDATE {schema}{table} SET session_name = '{BY_HAND}' "  # noqa: S608
+                f"WHERE session_id = '{session_id}'"
+            )
+        return str(session_id)
 
     def assert_well(self) -> None:
         """Expect that services run, and that readers have seen nothing wrong."""
@@ -142,6 +166,17 @@ def store_info(url: str) -> StoreInfo:
     """Return what a store says of itself."""
     with closing(open_store(url, read_only=True)) as store:
         return store.info()
+
+
+@contextmanager
+def writing(url: str) -> Iterator[tuple[Any, str]]:
+    """Yield a connection to a store's database, and how its tables' names begin."""
+    if is_postgres(url):
+        with connect(url) as connection:
+            yield connection, "sessionfold."
+    else:
+        with closing(sqlite3.connect(sqlite_path(url), timeout=60)) as file, file:
+            yield file, ""
 
 
 def _is_begun(store: str) -> bool:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sessionfold_consumer.errors import ConfigurationError
+from sessionfold_consumer.errors import ConfigurationError, RebuiltDiffersError
 from sessionfold_consumer.store.protocol import other_generation
 from tests.e2e.conftest import CommandLine
 from tests.e2e.rebuild_kills import RebuildKiller
-from tests.e2e.rebuilds import Live, under_load
+from tests.e2e.rebuilds import BY_HAND, Live, under_load
 from tests.services.kafka import Broker
 
 pytestmark = pytest.mark.kafka
@@ -51,6 +51,7 @@ def on_postgres(
 def test_one_service_on_sqlite(on_sqlite: Live, folder: Path, kills: int, seconds: float) -> None:
     """It and its readers are not disturbed, by rebuilds that are killed and by one that is not."""
     check_kills(on_sqlite, folder, kills)
+    check_changes_by_hand(on_sqlite)
     check_all_steps(on_sqlite, seconds)
 
 
@@ -58,6 +59,7 @@ def test_one_service_on_sqlite(on_sqlite: Live, folder: Path, kills: int, second
 def test_a_group_on_postgres(on_postgres: Live, folder: Path, kills: int, seconds: float) -> None:
     """The same with three services, of which each has to notice a switch by itself."""
     check_kills(on_postgres, folder, kills)
+    check_changes_by_hand(on_postgres)
     check_all_steps(on_postgres, seconds)
 
 
@@ -65,6 +67,30 @@ def check_kills(live: Live, folder: Path, kills: int) -> None:
     """Kill rebuilds, and hold the store to the log after each."""
     found = RebuildKiller(live, folder, random.Random(kills)).kill(kills)
     assert found["filling"], "no kill came while there was a shadow"
+
+
+def check_changes_by_hand(live: Live) -> None:
+    """Change what is live, of a session that services go on with all the time, and of one at rest.
+
+    Both are named before anything is switched; what is switched then is what the log says.
+    """
+    if live.info().shadow == "filling":
+        live.good("--drop-old")
+    before = live.info().generation
+    busy = live.change_by_hand(is_finished=False)
+    ended = live.rebuild()
+    assert ended.returncode == RebuiltDiffersError.exit_code, ended.stderr
+    assert f"session {busy} in partition " in ended.stdout
+    assert f': session_name is "{BY_HAND}", by the log it is ' in ended.stdout
+    assert (live.info().generation, live.info().shadow) == (before, "filling")
+    at_rest = live.change_by_hand(is_finished=True)
+    words = live.good("--yes")
+    assert f"session {busy} in" in words
+    assert f"session {at_rest} in" in words
+    assert (live.info().generation, live.info().shadow) == (other_generation(before), "kept")
+    live.wait_for_progress()
+    live.assert_verified()
+    live.good("--drop-old")
 
 
 def check_all_steps(live: Live, seconds: float) -> None:

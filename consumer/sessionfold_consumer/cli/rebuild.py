@@ -112,12 +112,13 @@ def _refuse_several(chosen: list[str]) -> None:
 
 
 def _drop(settings: Settings) -> None:
-    from ..store import open_shadow
+    from ..store import open_shadow, open_store
 
+    with closing(open_store(settings.store, read_only=True)) as live:
+        found = live.info().shadow
+    if found == "empty":
+        raise NothingKeptError("throw away")
     with closing(open_shadow(settings.store)) as shadow:
-        found = shadow.info().shadow
-        if found == "empty":
-            raise NothingKeptError("throw away")
         shadow.empty()
     what = "what was live before the last rebuild" if found == "kept" else "an unfinished rebuild"
     click.echo(f"threw away {what}")
