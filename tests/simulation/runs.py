@@ -23,6 +23,12 @@ STORE_POINTS = tuple(
     for when in whens
 )
 
+SHADOW_POINTS = tuple(
+    f"{call} {when}"
+    for call in ("begin", "claim", "attempt", "commit", "empty", "hold")
+    for when in (("before", "end", "after") if call == "hold" else ("before", "after"))
+)
+
 ALL_FAULTS = faults.FAULTS | faults.REBUILD_FAULTS
 
 SOMETIMES = (
@@ -32,6 +38,10 @@ SOMETIMES = (
     *("dead letter", "fatal", "ended by BreakerOpenError", "store away", "broker away"),
     *(f"crash {point}" for point in (*STORE_POINTS, "fetch", "confirm", "acknowledge", "decode")),
     "crash between steps",
+    *("rebuild begins", "rebuild goes on", "rebuild stopped", "switched", "thrown away"),
+    *("waits for who holds it", "undo ended by NotSwitchedError"),
+    *(f"crash shadow {point}" for point in SHADOW_POINTS),
+    *(f"busy shadow {point}" for point in SHADOW_POINTS if point != "hold end"),
     *(f"busy {point}" for point in (*STORE_POINTS, "positions")),
     *(f"freeze {point}" for point in STORE_POINTS if point != "commit rows"),
     *(f"unreachable {point}" for point in ("fetch", "idle", "start", "confirm", "watermarks")),

@@ -21,13 +21,15 @@ class Database:
 
     ``begun`` counts, by partition and offset, how often a process said that it is about to fold
     from there, in what is live. Who claimed a partition there last is kept: nobody else may move
-    its position. ``holder`` is the process that holds what is live as it is.
+    its position. ``shadows`` counts those that were begun. ``holder`` is the process that holds
+    what is live as it is.
     """
 
     shelf: Shelf
     begun: Counter[tuple[int, int]] = field(default_factory=Counter)
     claimants: dict[int, str] = field(default_factory=dict)
     shadow_claimants: dict[int, str] = field(default_factory=dict)
+    shadows: int = 0
     holder: str | None = None
 
 
