@@ -33,8 +33,10 @@ from .reader import Reader
 
 logger = logging.getLogger("sessionfold_consumer")
 
-_CLOSE_RECORDS = 50_000
-"""How near the shadow has to be to live before live is held."""
+_CLOSE_RECORDS = 2_000
+"""How near the shadow is to live, at least, when live is held."""
+_CLOSE_SECONDS = 1.0
+"""How long it may take then to fold the rest, by how long the last part took."""
 _HOLD_SECONDS = 4.0
 """The longest time in which the last records are folded while live is held."""
 _ATTEMPTS = 5
@@ -197,13 +199,18 @@ class Rebuilder:
             raise ShadowGoneError from None
 
     def _catch_up(self, service: Service) -> bool:
-        """Follow live until it is near."""
+        """Follow live until it is near: what is near, the part that was folded last says."""
+        near = _CLOSE_RECORDS
         while not self._stopping():
             ends = _ends(self._live.positions())
-            if _distance(self._reached(), ends) <= _CLOSE_RECORDS:
+            distance = _distance(self._reached(), ends)
+            if distance <= near:
                 return True
+            began = time.monotonic()
             service.extend(ends)
             self._fold(service, self._stopping)
+            rate = distance / max(time.monotonic() - began, 0.001)
+            near = max(_CLOSE_RECORDS, int(rate * _CLOSE_SECONDS))
         return False
 
     def _switched(self, last: Callable[[], None]) -> None:
