@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..service import Service
 from ..snapshot import Snapshot
-from ..store import DeadLetter, Position, Range, SessionStore, ShadowStore
+from ..store import DeadLetter, Position, Range, SessionStore, ShadowStatus, ShadowStore
 from .comparison import Comparison
 from .decisions import decide_alike, decided, left_out
 from .excerpt import refuse_missing
@@ -145,7 +145,7 @@ class Rebuilder:
             RebuiltDiffersError: when something differs and is not accepted.
             NotSwitchedError: when live moves faster than it is followed.
         """
-        self._switched(lambda: self._compare_rest(comparison, accept=accept))
+        self._switched("filling", lambda: self._compare_rest(comparison, accept=accept))
 
     def undo(self) -> None:
         """Fold what is left into the generation that was live before, and switch back to it.
@@ -161,7 +161,7 @@ class Rebuilder:
             raise NothingKeptError("go back to")
         known = {*decided(self._live)}
         decide_alike(self._live, self._shadow)
-        self._switched(lambda: self._refuse_other_decisions(known))
+        self._switched("kept", lambda: self._refuse_other_decisions(known))
 
     def drop(self) -> None:
         """Throw away the generation that is not live, kept or unfinished.
@@ -213,12 +213,21 @@ class Rebuilder:
             near = max(_CLOSE_RECORDS, int(rate * _CLOSE_SECONDS))
         return False
 
-    def _switched(self, last: Callable[[], None]) -> None:
+    def _switched(self, expected: ShadowStatus, last: Callable[[], None]) -> None:
+        def compare_and_switch() -> None:
+            # Others may have switched there and back since, and have thrown away what was folded.
+            if self._shadow.info().shadow != expected:
+                raise ShadowGoneError
+            last()
+            self._shadow.switch()
+
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._reader() as reader:
                     self._fold(reader.service, self._stopping)
-                    if self._catch_up(reader.service) and self._switch_now(reader.service, last):
+                    if self._catch_up(reader.service) and self._switch_now(
+                        reader.service, compare_and_switch
+                    ):
                         return
             # What was folded in vain is taken back, and the service does not know that.
             except (FencedError, StoreBusyError) as error:
@@ -228,7 +237,7 @@ class Rebuilder:
         raise NotSwitchedError(attempt)
 
     def _switch_now(self, service: Service, last: Callable[[], None]) -> bool:
-        """Hold live, fold what is left, and switch; False when that took too long."""
+        """Hold live, fold what is left, and do the last step; False when that took too long."""
         deadline = time.monotonic() + _HOLD_SECONDS
         try:
             with self._shadow.holding() as positions:
@@ -238,7 +247,6 @@ class Rebuilder:
                 if _distance(self._reached(), ends):
                     raise _TooSlowError
                 last()
-                self._shadow.switch()
         except _TooSlowError:
             return False
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from ..errors import StoreUnusableError
@@ -54,6 +54,11 @@ class MemoryShadow(MemoryStore):
         """Throw away what the shadow has."""
         self._replace(Tables())
         self.shelf.info = replace(self.shelf.info, shadow="empty", shadow_origin=None)
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Do nothing, but see that this is the shadow still."""
+        self._refuse_switched()
+        return super().snapshot()
 
     @contextmanager
     def holding(self) -> Iterator[dict[int, Position]]:

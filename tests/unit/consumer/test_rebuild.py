@@ -21,6 +21,7 @@ from sessionfold_consumer.errors import (
     NothingKeptError,
     NothingToRebuildError,
     RebuiltDiffersError,
+    ShadowGoneError,
 )
 from sessionfold_consumer.rebuild import Reader, Rebuilder
 from sessionfold_consumer.rebuild.rebuilder import Ends
@@ -95,6 +96,12 @@ class Scene:
         rebuilder.prepare()
         assert rebuilder.fill()
         rebuilder.switch(rebuilder.compare(10), accept=accept)
+
+    def rebuild_anew(self) -> None:
+        """Go on with a rebuild, and do another one: the generations are again as they were."""
+        self.rebuild()
+        self.rebuilder().drop()
+        self.rebuild()
 
     def become_valid(self, place: tuple[int, int]) -> None:
         """Let the record of a dead letter be an event: as if the program knew its schema now."""
@@ -402,6 +409,30 @@ def test_an_undo_does_not_decode_what_ended_processes_since(scene: Scene) -> Non
     letters[1, 1] = letters[1, 1]._replace(reason=FATAL_REASON)
     scene.rebuilder().undo()
     assert [each.reason for each in scene.store.dead_letters()][1:] == [FATAL_REASON]
+
+
+def test_a_rebuild_that_was_overtaken_twice_switches_nothing(scene: Scene) -> None:
+    """It was frozen since its comparison; what it would put in place is what others have kept."""
+    frozen = scene.rebuilder()
+    frozen.prepare()
+    frozen.fill()
+    found = frozen.compare(10)
+    scene.rebuild_anew()
+    assert (scene.store.info().generation, scene.store.info().shadow) == ("a", "kept")
+    with pytest.raises(ShadowGoneError):
+        frozen.switch(found, accept=True)
+    assert (scene.store.info().generation, scene.store.info().shadow) == ("a", "kept")
+
+
+def test_a_rebuild_whose_shadow_is_thrown_away_says_so(scene: Scene) -> None:
+    """Not that the store is damaged."""
+    frozen = scene.rebuilder()
+    frozen.prepare()
+    frozen.fill()
+    found = frozen.compare(10)
+    scene.rebuilder().drop()
+    with pytest.raises(ShadowGoneError, match="thrown away"):
+        frozen.switch(found, accept=True)
 
 
 def test_there_has_to_be_something_to_go_back_to(scene: Scene) -> None:
