@@ -135,10 +135,10 @@ class RebuildKiller:
     def _wait(self, rebuild: Rebuild, aim: Aim) -> None:
         while not rebuild.has_ended and not aim.has_come(rebuild):
             self._live.assert_well()
-            time.sleep(0.002)
+            time.sleep(0.005)
         deadline = time.monotonic() + self._chance.uniform(0, aim.longest_seconds)
         while not rebuild.has_ended and time.monotonic() < deadline:
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def _assert_gone_on(self, rebuild: Rebuild, *, begun: bool) -> None:
         """Expect that it took up what an earlier one had folded, if it came to that."""

@@ -59,7 +59,6 @@ def test_one_service_on_sqlite(on_sqlite: Live, folder: Path, kills: int, second
 def test_a_group_on_postgres(on_postgres: Live, folder: Path, kills: int, seconds: float) -> None:
     """The same with three services, of which each has to notice a switch by itself."""
     check_kills(on_postgres, folder, kills)
-    check_changes_by_hand(on_postgres)
     check_all_steps(on_postgres, seconds)
 
 
