@@ -20,7 +20,8 @@ from sessionfold_consumer.fold import fold as fold_rightly
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.source import Fetched
 from sessionfold_consumer.state import Row, state_columns
-from sessionfold_consumer.store import Advance, DeadLetter, MemoryStore, Position
+from sessionfold_consumer.store import Advance, DeadLetter, MemoryShadow, MemoryStore, Position
+from sessionfold_consumer.store.protocol import other_generation
 
 Fault = Callable[[type[MemoryStore]], AbstractContextManager[None]]
 
@@ -134,6 +135,24 @@ FAULTS: dict[str, Fault] = {
     )
 }
 """Each fault by its name."""
+
+
+@contextmanager
+def switch_without_fence(store: type[MemoryStore]) -> Iterator[None]:
+    """A switch leaves the owners' epochs as they are: who holds partitions goes on in the old."""
+
+    def switch(self: MemoryShadow) -> None:
+        generation = other_generation(self.shelf.info.generation)
+        self.shelf.info = replace(
+            self.shelf.info, generation=generation, shadow="kept", shadow_origin=None
+        )
+
+    with _planted(MemoryShadow, "switch", switch):
+        yield
+
+
+REBUILD_FAULTS: dict[str, Fault] = {switch_without_fence.__name__: switch_without_fence}
+"""Those that only show when a store is rebuilt under a service, by their names."""
 
 
 @contextmanager

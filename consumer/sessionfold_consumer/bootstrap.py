@@ -234,6 +234,9 @@ class _Bounded:
                 limits=Limits(ratio=1, run=0),  # what was set aside once is again
                 accepted=gaps,
                 left_out=passed,
+                # No supervisor starts a rebuild again and again: who ends it may well be a person,
+                # and the record before which it ended is a good one.
+                sets_aside_fatal=False,
                 observer=self.observer,
                 background=Paced(background, self.share),
             )

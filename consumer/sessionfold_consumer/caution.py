@@ -4,7 +4,8 @@ The store counts the attempts at a position (see ``SessionStore.attempt``); one 
 ending its process is taken back. Where two processes ended, the next one folds behind their
 position in smaller batches, each counted before it is decoded; so where it ends, too, the record
 that ends processes is among few. With each end the batches get smaller, until they are of one
-record; the record that is alone when two more processes end is set aside undecoded.
+record; the record that is alone when two more processes end is set aside undecoded, where that is
+wanted.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ class Caution:
 
     Args:
         records: the records of a batch where there is no danger.
+        sets_aside: whether a record at which processes ended again and again is set aside.
     """
 
-    def __init__(self, records: int) -> None:
+    def __init__(self, records: int, *, sets_aside: bool = True) -> None:
         self._records = records
+        self._sets_aside = sets_aside
         self._unproven: set[int] = set()
         self._survived: dict[int, int] = {}
         self._counted: dict[int, Position] = {}
@@ -122,7 +125,7 @@ class Caution:
         self._levels[position.partition] = level
         # The batch that ended the last process was of the size before.
         self._left[position.partition] = _SIZES.get(level - 1, self._records)
-        if position.attempts >= FATAL_ATTEMPTS:
+        if self._sets_aside and position.attempts >= FATAL_ATTEMPTS:
             self._fatal.add(position.partition)
         logger.warning(
             "%d processes ended while they folded partition %d from offset %d on; its next records "

@@ -11,7 +11,8 @@
     ├── TopicUnsuitableError          8   the topic's settings destroy events
     ├── StoreError
     │   ├── StoreUnusableError        9   the store cannot be opened, read or written
-    │   │   └── StoreBusyError        9   not now: it is locked, or its disk is full
+    │   │   ├── StoreBusyError        9   not now: it is locked, or its disk is full
+    │   │   └── PositionMissingError  9   it has no position for a partition
     │   └── FencedError              10   another process has taken the partition over
     ├── TopicChangedError            11   the topic is not the one the store was built from
     ├── LogTruncatedError            12   the log no longer has the records the store needs
@@ -134,6 +135,16 @@ class StoreUnusableError(StoreError):
 
 class StoreBusyError(StoreUnusableError):
     """Raised when the store is locked by another program or its disk is full: both can pass."""
+
+
+class PositionMissingError(StoreUnusableError):
+    """Raised when the store has no position for a partition that it must have had."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(
+            f"the store has no position for partition {partition}, which it must have had: it was "
+            "damaged; fold the topic into a new store (another --store)"
+        )
 
 
 class FencedError(StoreError):
@@ -349,7 +360,17 @@ class DecisionsChangedError(RebuildError):
     def __init__(self) -> None:
         super().__init__(
             "dead letters were retried or dropped while the log was folded anew, which does not "
-            "know of it; begin again with: sessionfold rebuild"
+            "know of it; begin again with the same command"
+        )
+
+
+class ShadowGoneError(RebuildError):
+    """Raised when another process has thrown away what was folded beside the live state."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process has thrown away the state beside the live one, which was being folded "
+            "or gone back to; run one rebuild at a time, and begin again with: sessionfold rebuild"
         )
 
 

@@ -32,14 +32,14 @@ from .errors import (
     BrokerUnreachableError,
     FencedError,
     LogTruncatedError,
+    PositionMissingError,
     StoreBusyError,
     StoreUnusableError,
 )
 from .observer import Observer, Progress
 from .patience import Patience
 from .source import Fetched, Source
-from .store import Gap, Position, SessionStore
-from .store.messages import missing_message
+from .store import Gap, Generation, Position, SessionStore
 
 logger = logging.getLogger("sessionfold_consumer")
 
@@ -97,6 +97,7 @@ class Service:
         accepted: gaps in front of a position that may be passed over.
         left_out: for each partition the offsets of records that are not to be decoded; the store
             has a dead letter of each.
+        sets_aside_fatal: set a record aside undecoded when process after process ends at it.
         observer: sees what happens.
         background: where commits are written; never more than one at a time.
         clock: seconds that never run backwards.
@@ -115,6 +116,7 @@ class Service:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         accepted: Sequence[Gap] = (),
         left_out: LeftOut | None = None,
+        sets_aside_fatal: bool = True,
         observer: Observer | None = None,
         background: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -134,8 +136,9 @@ class Service:
         self._inspected = clock()
         self._patience = Patience(clock)
         self._positions: dict[int, Position] = {}
+        self._generation: Generation | None = None
         self._waiting: list[int] = []
-        self._caution = Caution(batch_records)
+        self._caution = Caution(batch_records, sets_aside=sets_aside_fatal)
         self._work: _Work | None = None
         self._next: _Work | None = None
         self._fences: list[float] = []
@@ -351,9 +354,10 @@ class Service:
         assert work.tried is not None  # noqa: S101 - the caller has looked
         stored = self._store.positions()
         for partition, held in self._positions.items():
-            if partition not in stored:
-                raise StoreUnusableError(missing_message(partition))
-            if stored[partition].owner_epoch != held.owner_epoch:
+            if partition not in stored and not self._is_switched():
+                raise PositionMissingError(partition)
+            # What was live before a switch may be thrown away by now.
+            if partition not in stored or stored[partition].owner_epoch != held.owner_epoch:
                 raise FencedError(partition)
         tried, work.tried = work.tried, None
         if any(
@@ -404,7 +408,8 @@ class Service:
         """Drop what is held, and ask the group again what belongs to this process.
 
         A process that was frozen learns so what it missed. Two groups over one store take the
-        partitions from each other: that has to be heard, not to go on.
+        partitions from each other: that has to be heard, not to go on. When a rebuild was put in
+        place, nobody else has the partitions: they are claimed again.
         """
         self._observer.fenced([error.partition])
         if error.partition not in self._positions:
@@ -414,12 +419,28 @@ class Service:
                 error.partition,
             )
             return
+        if self._is_switched():
+            logger.info("another state of this store was put in place; going on in that")
+            self._claim_again()
+            return
         now = self._clock()
         self._fences = [each for each in self._fences if each > now - _FENCED_SECONDS] + [now]
         if self._until is not None or len(self._fences) >= _FENCED_TIMES:
             raise error
         logger.warning("%s; this one drops what it holds and asks the group again", error)
         self._renew()
+
+    def _is_switched(self) -> bool:
+        """Say whether the live generation is another than the one of the first claim."""
+        with suppress(StoreUnusableError):
+            return self._store.info().generation != self._generation
+        return False
+
+    def _claim_again(self) -> None:
+        held = [*self._positions]
+        self._give_up(held)
+        self._work = self._next = None
+        self._waiting += held
 
     def _renew(self) -> None:
         self._observer.renewed()
@@ -463,6 +484,8 @@ class Service:
         self._checks.confirm()
         # Claimed before the log is asked: from then on nobody else moves these positions.
         claimed = self._store.claim(partitions, self._owner)
+        if not self._positions:  # or a switch would go unnoticed in what is held already
+            self._generation = self._store.info().generation
         for partition, position in claimed.items():
             claimed[partition] = self._within_the_log(position)
         self._waiting = []

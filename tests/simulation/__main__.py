@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from tests.faults import FAULTS
-
-from .runs import SOMETIMES, Outcome, run_seeds, trace
+from .runs import ALL_FAULTS, SOMETIMES, Outcome, run_seeds, trace
 
 _PORTION = 250
 _FEW = 20_000
@@ -41,7 +39,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first one")
     parser.add_argument("--seed", type=int, help="run just this one")
     parser.add_argument("--trace", action="store_true", help="with --seed: print all that happens")
-    parser.add_argument("--fault", choices=sorted(FAULTS), help="plant this fault in the service")
+    parser.add_argument(
+        "--fault", choices=sorted(ALL_FAULTS), help="plant this fault in the service"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     return parser.parse_args(arguments)
 

@@ -16,7 +16,7 @@ from tests import oracle
 from tests.strategies import stored
 
 from .records import POISON, judged
-from .store import SimulatedStore
+from .store import Database, LiveStore
 from .world import World, WrongError
 
 _ALONE_ATTEMPTS = 2
@@ -29,8 +29,8 @@ SessionKey = tuple[str, int]
 class Oracle:
     """Holds one world's store to its log."""
 
-    def __init__(self, world: World, store: SimulatedStore) -> None:
-        self._world, self._store = world, store
+    def __init__(self, world: World, store: LiveStore, database: Database) -> None:
+        self._world, self._store, self._database = world, store, database
         self._fold = ReferenceFold()
         self._expected: dict[SessionKey, tuple[Any, ...]] = {}
         self._reached = dict.fromkeys(range(world.profile.partitions), 0)
@@ -103,7 +103,7 @@ class Oracle:
         log, first = self._world.log.partitions[partition], offset
         while first > 0 and log[first - 1] is None:
             first -= 1
-        begun = max(self._store.begun[partition, each] for each in range(first, offset + 1))
+        begun = max(self._database.begun[partition, each] for each in range(first, offset + 1))
         if begun < _ALONE_ATTEMPTS:
             raise WrongError(
                 "dead_letter", f"{partition}:{offset} set aside after {begun} attempts"

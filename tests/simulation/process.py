@@ -12,7 +12,7 @@ from sessionfold_consumer.service import Checks, Service
 from .later import Later
 from .membership import Group
 from .source import SimulatedSource
-from .store import SimulatedStore
+from .store import Database, SimulatedStore
 from .world import World, WrongError
 
 
@@ -23,17 +23,18 @@ class Process(Observer):
     """
 
     def __init__(
-        self, world: World, store: SimulatedStore, group: Group, name: str, breaker_run: int
+        self, world: World, database: Database, group: Group, name: str, breaker_run: int
     ) -> None:
-        self._world, self._store = world, store
+        self._world = world
+        self._store = SimulatedStore(world, database)
         self.name, self.group = name, group
-        self._fences: set[tuple[int, int]] = set()
+        self._fences: set[tuple[str, int, int]] = set()
         self.is_alive, self.is_frozen, self.is_zombie = True, False, False
         self.source = SimulatedSource(world, group, name)
         self.background = Later(world, name)
         self.service = Service(
             source=self.source,
-            store=store,
+            store=self._store,
             topic="t",
             owner=name,
             batch_records=world.profile.batch_records,
@@ -71,10 +72,13 @@ class Process(Observer):
         What it has given up already may be taken over while its commit is on the way.
         """
         for partition in partitions:
-            stored = self._store.tables.positions[partition].owner_epoch
-            held = self.service._positions.get(partition)
+            position = self._store.tables.positions.get(partition)
+            if position is None:
+                continue  # what was live before was thrown away
+            stored, held = position.owner_epoch, self.service._positions.get(partition)
             if held is None:
                 self._world.note("refused after giving up")
-            if (held and held.owner_epoch >= stored) or (partition, stored) in self._fences:
+            fence = self._store.generation, partition, stored
+            if (held and held.owner_epoch >= stored) or fence in self._fences:
                 raise WrongError("fence", f"{self.name} was fenced by itself, or again")
-            self._fences.add((partition, stored))
+            self._fences.add(fence)

@@ -12,7 +12,10 @@ from random import Random
 TROUBLES = ("crash", "freeze", "busy", "unreachable")
 """What can happen at a point of a step; see ``World.at``."""
 
-EVENTS = ("append", "rebalance", "expel", "kill", "stop", "start", "store_away", "broker_away")
+EVENTS = (
+    *("append", "rebalance", "expel", "kill", "stop", "start", "store_away", "broker_away"),
+    "rebuild",
+)
 """What can happen between steps; see ``Scheduler``."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from tests.faults import FAULTS
+from tests import faults
 
 from .scheduler import Simulation
 from .store import SimulatedStore
@@ -23,6 +23,14 @@ STORE_POINTS = tuple(
     for when in whens
 )
 
+SHADOW_POINTS = tuple(
+    f"{call} {when}"
+    for call in ("begin", "claim", "attempt", "commit", "empty", "hold")
+    for when in (("before", "end", "after") if call == "hold" else ("before", "after"))
+)
+
+ALL_FAULTS = faults.FAULTS | faults.REBUILD_FAULTS
+
 SOMETIMES = (
     *("commit", "rebalance", "revoked", "expelled", "expelled while frozen", "stopped"),
     *("fence", "zombie refused", "heard that it was expelled", "ended by FencedError"),
@@ -30,6 +38,10 @@ SOMETIMES = (
     *("dead letter", "fatal", "ended by BreakerOpenError", "store away", "broker away"),
     *(f"crash {point}" for point in (*STORE_POINTS, "fetch", "confirm", "acknowledge", "decode")),
     "crash between steps",
+    *("rebuild begins", "rebuild goes on", "rebuild stopped", "switched", "thrown away"),
+    *("waits for who holds it", "undo ended by NotSwitchedError"),
+    *(f"crash shadow {point}" for point in SHADOW_POINTS),
+    *(f"busy shadow {point}" for point in SHADOW_POINTS if point != "hold end"),
     *(f"busy {point}" for point in (*STORE_POINTS, "positions")),
     *(f"freeze {point}" for point in STORE_POINTS if point != "commit rows"),
     *(f"unreachable {point}" for point in ("fetch", "idle", "start", "confirm", "watermarks")),
@@ -79,4 +91,4 @@ def trace(seed: int, fault: str | None = None) -> list[str]:
 
 def planted(fault: str | None) -> AbstractContextManager[None]:
     """Plant a fault in the service and in the simulated store."""
-    return nullcontext() if fault is None else FAULTS[fault](SimulatedStore)
+    return nullcontext() if fault is None else ALL_FAULTS[fault](SimulatedStore)

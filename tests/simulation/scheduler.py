@@ -17,12 +17,14 @@ from sessionfold_consumer import commit as service_commit
 from sessionfold_consumer.decode import Events
 from sessionfold_consumer.errors import BreakerOpenError, FencedError
 from sessionfold_consumer.records import RecordBatch
+from sessionfold_consumer.store import ShadowStatus
 
 from .check import Oracle
 from .membership import Group, Member
 from .process import Process
+from .rebuild import Action, Rebuild
 from .records import POISON
-from .store import SimulatedStore
+from .store import LiveStore, new_database
 from .world import Crash, World, WrongError
 
 TURNS = 60
@@ -36,8 +38,9 @@ class Simulation:
 
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
-        self._store = SimulatedStore(self.world)
-        self._oracle = Oracle(self.world, self._store)
+        self._database = new_database(self.world)
+        self._store = LiveStore(self._database)
+        self._oracle = Oracle(self.world, self._store, self._database)
         profile = self.world.profile
         self._groups = [Group(profile.partitions, self.world.random) for _ in range(profile.groups)]
         self._processes: list[Process] = []
@@ -53,6 +56,7 @@ class Simulation:
             "kill": self._kill,
             "stop": self._stop,
             "start": self._start,
+            "rebuild": self._rebuild,
             "store_away": self._store_away,
             "broker_away": self._broker_away,
         }
@@ -117,20 +121,22 @@ class Simulation:
 
     def _freeze(self, point: str) -> None:
         """Let others go on in the middle of a process's step; mostly it loses what it has."""
-        process = next(each for each in self._processes if each.name == self.world.current)
         if self._depth == _DEEPEST:
             return
         random, outer = self.world.random, self.world.current
-        process.is_frozen, process.is_zombie = True, True
+        frozen = [each for each in self._processes if each.name == outer]  # none for a rebuild
         self._depth += 1
         self.world.now += random.choice((0.0, 1.0, 60.0))
-        if random.random() < 0.7 and process.source.member in process.group.members:
-            process.group.expel(process.source.member)
-            self.world.note("expelled while frozen")
+        for process in frozen:
+            process.is_frozen, process.is_zombie = True, True
+            if random.random() < 0.7 and process.source.member in process.group.members:
+                process.group.expel(process.source.member)
+                self.world.note("expelled while frozen")
         for _ in range(random.randint(1, 8)):
             self._turn()
         self._depth -= 1
-        process.is_frozen = False
+        for process in frozen:
+            process.is_frozen = False
         self.world.current = outer
         self.world.say(f"goes on at {point}")
 
@@ -176,8 +182,31 @@ class Simulation:
         name = f"p{next(self._names)}"
         group = self._groups[0] if self.world.is_calm else random.choice(self._groups)
         self.world.say("starts", name)
-        process = Process(self.world, self._store, group, name, self._breaker_run)
+        process = Process(self.world, self._database, group, name, self._breaker_run)
         self._processes.append(process)
+
+    def _rebuild(self) -> None:
+        """Run a rebuild; others go on in the middle of it."""
+        rebuild = Rebuild(self.world, self._database, f"r{next(self._names)}")
+        action = self._next_action()
+        outer, self.world.current = self.world.current, rebuild.name
+        self.world.say(f"starts to {action}")
+        try:
+            rebuild.run(action)
+        except Crash:
+            pass
+        finally:
+            self.world.current = outer
+        self._oracle.check()
+
+    def _next_action(self) -> Action:
+        """Choose what a person would do next, mostly."""
+        actions: dict[ShadowStatus, tuple[Action, ...]] = {
+            "empty": ("rebuild",),
+            "filling": ("rebuild",) * 6 + ("drop",),
+            "kept": ("undo", "undo", "drop", "drop", "rebuild"),
+        }
+        return self.world.random.choice(actions[self._store.info().shadow])
 
     def _forget_ended(self) -> None:
         for process in self._processes:

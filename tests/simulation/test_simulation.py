@@ -8,10 +8,8 @@ import sys
 
 import pytest
 
-from tests.faults import FAULTS
-
 from .__main__ import main
-from .runs import SOMETIMES, run_seeds, trace
+from .runs import ALL_FAULTS, SOMETIMES, run_seeds, trace
 
 FOUND_BY = {
     "position_off_by_one": {"position", "state", "dead_letter"},
@@ -20,6 +18,7 @@ FOUND_BY = {
     "first_and_last_swapped": {"state"},
     "batch_dropped_on_rebalance": {"state", "dead_letter"},
     "neighbour_spoiled": {"state", "dead_letter"},
+    "switch_without_fence": {"fence"},
 }
 """For each fault the kinds of difference that it makes: not that a run merely gets stuck."""
 
@@ -37,7 +36,7 @@ def test_few_seeds_are_clean() -> None:
     assert outcome.happened["frozen with a lost answer"]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_a_planted_fault_is_found(fault: str) -> None:
     """Within a thousand seeds, by the oracle that it should be found by."""
     outcome = run_seeds(range(SEEDS_FOR_A_FAULT), fault)
@@ -45,7 +44,7 @@ def test_a_planted_fault_is_found(fault: str) -> None:
     assert outcome.error.kind in FOUND_BY[fault]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_the_seed_that_finds_a_fault_is_clean_without_it(fault: str) -> None:
     """So it is the fault that was found."""
     found = run_seeds(range(SEEDS_FOR_A_FAULT), fault).failed

@@ -28,8 +28,8 @@ class WrongError(AssertionError):
     """Raised when something is not as it must be.
 
     ``kind`` is ``state``, ``dead_letter``, ``position``, ``acknowledged``, ``fence``,
-    ``assignment`` or ``liveness``, or ``unexpected`` for an exception that ended a process and
-    should not have.
+    ``assignment``, ``comparison`` or ``liveness``, or ``unexpected`` for an exception that ended a
+    process and should not have.
     """
 
     def __init__(self, kind: str, words: str) -> None:
@@ -111,7 +111,7 @@ class World:
 
     def _trouble(self, kind: str, point: str) -> None:
         where = point.partition(" ")[0]
-        is_store = where in ("attempt", "claim", "commit", "positions")
+        is_store = where in ("attempt", "claim", "commit", "positions", "shadow")
         if kind == "crash":
             self.crash(point)
         elif kind == "freeze" and point != "commit rows":  # a transaction holds its rows

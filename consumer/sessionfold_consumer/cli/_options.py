@@ -57,6 +57,15 @@ store = click.option(
     help="Where the state is: sqlite:///FILE, sqlite:////FILE with an absolute path, or "
     "postgresql://USER@HOST:PORT/DATABASE.",
 )
+batch_records = click.option(
+    "--batch-records",
+    type=click.IntRange(1, 1_000_000),
+    default=50_000,
+    show_default=True,
+    envvar="SESSIONFOLD_BATCH_RECORDS",
+    show_envvar=True,
+    help="The most records in one transaction.",
+)
 kafka = click.option(
     "--kafka",
     "-X",

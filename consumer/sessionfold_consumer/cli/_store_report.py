@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import StoreUnusableError
+from ..errors import PositionMissingError
 from ..store import Gap, SessionStore, StoreInfo, Versions
-from ..store.messages import missing_message
 
 
 def report(store: SessionStore, versions: Versions) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def report(store: SessionStore, versions: Versions) -> dict[str, Any]:
         gaps = store.gaps()
     for partition in range(info.identity.partition_count if info.identity else 0):
         if partition not in positions:
-            raise StoreUnusableError(missing_message(partition))
+            raise PositionMissingError(partition)
     return {
         "version": versions.version,
         "compatible_from": versions.compatible_from,

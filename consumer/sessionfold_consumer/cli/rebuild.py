@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ the rebuilt state is live; what was live before is kept:
     metavar="N",
     help="Show what differs of at most N sessions; all are counted.",
 )
+@_options.batch_records
 @_options.as_json
 @_options.broker_options
 @_options.store
@@ -131,13 +133,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     if schema is not None:
         show_what_if(settings, schema, limit, as_json=as_json)
         return
-    from ..bootstrap import rebuilder
-
-    with (
-        progress_reporter() as progress,
-        stop_signals() as stopping,
-        rebuilder(settings, progress, stopping, share / 100) as ready,
-    ):
+    with _ready(settings, share) as (ready, progress):
         if undo:
             ready.undo()
             progress.clear()
@@ -146,12 +142,31 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         found = _rebuilt(ready, progress, snapshot, limit)
         if found is None:
             return
-        _show(found, as_json=as_json)
-        if dry_run:
-            ready.drop()
-        elif not into_shadow:
-            ready.switch(found, accept=yes or found.is_same or _is_accepted())
+        with _shown(found, as_json=as_json):
+            if dry_run:
+                ready.drop()
+            elif not into_shadow:
+                _switch(ready, found, accept=yes)
+        if not (dry_run or into_shadow):
             click.echo(_SWITCHED, err=as_json)
+
+
+@contextmanager
+def _ready(settings: Settings, share: int) -> Iterator[tuple[Rebuilder, ProgressReporter]]:
+    from ..bootstrap import rebuilder
+
+    with (
+        progress_reporter() as progress,
+        stop_signals() as stopping,
+        rebuilder(settings, progress, stopping, share / 100) as ready,
+    ):
+        yield ready, progress
+
+
+def _switch(ready: Rebuilder, found: Comparison, *, accept: bool) -> None:
+    """Switch, when nothing differs or who is asked says so."""
+    # A comparison without differences accepts none that the switch finds.
+    ready.switch(found, accept=accept or (not found.is_same and _is_accepted()))
 
 
 def _refuse_several(chosen: list[str]) -> None:
@@ -160,11 +175,11 @@ def _refuse_several(chosen: list[str]) -> None:
 
 
 def _drop(settings: Settings) -> None:
-    open_store(settings.store, read_only=True).close()  # for a mistyped name none is made
+    with closing(open_store(settings.store, read_only=True)) as live:
+        found = live.info().shadow
+    if found == "empty":
+        raise NothingKeptError("throw away")
     with closing(open_shadow(settings.store)) as shadow:
-        found = shadow.info().shadow
-        if found == "empty":
-            raise NothingKeptError("throw away")
         shadow.empty()
     what = "what was live before the last rebuild" if found == "kept" else "an unfinished rebuild"
     click.echo(f"threw away {what}")
@@ -191,12 +206,26 @@ def _rebuilt(
     return None
 
 
-def _show(found: Comparison, *, as_json: bool) -> None:
-    if as_json:
-        print_json(report(found))
-        return
+@contextmanager
+def _shown(found: Comparison, *, as_json: bool) -> Iterator[None]:
+    """Show to people what differs before the block, and again when more was found within it.
+
+    To programs it is shown once, afterwards.
+    """
+    before = None if as_json else _print(found)
+    try:
+        yield
+    finally:
+        if as_json:
+            print_json(report(found))
+        elif str(found) != before:
+            _print(found)
+
+
+def _print(found: Comparison) -> str:
     for line in lines(found):
         click.echo(line)
+    return str(found)
 
 
 def _is_accepted() -> bool:

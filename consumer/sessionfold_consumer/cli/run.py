@@ -79,15 +79,7 @@ _STOP_SECONDS = 9.0
     help="Go on without these records, which the log no longer has; the error that names them says "
     "so. The store keeps the gap on record. May be repeated.",
 )
-@click.option(
-    "--batch-records",
-    type=click.IntRange(1, 1_000_000),
-    default=50_000,
-    show_default=True,
-    envvar="SESSIONFOLD_BATCH_RECORDS",
-    show_envvar=True,
-    help="The most records in one transaction.",
-)
+@_options.batch_records
 @watching_options
 @_options.broker_options
 @_options.store

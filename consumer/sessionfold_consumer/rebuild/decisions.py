@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..commit import LeftOut
-from ..store import FATAL_REASON, DeadLetter, SessionStore
+from ..dead_letters import portions, retry
+from ..store import FATAL_REASON, DeadLetter, SessionStore, ShadowStore
 
 
 def decided(store: SessionStore) -> list[DeadLetter]:
@@ -21,3 +22,19 @@ def left_out(letters: Iterable[DeadLetter]) -> LeftOut:
         if each.status != "retried":
             places.setdefault(each.partition, set()).add(each.offset)
     return places
+
+
+def decide_alike(live: SessionStore, shadow: ShadowStore) -> None:
+    """Do in the shadow what was decided in live, also about records that it has yet to fold."""
+    open_ones = {(each.partition, each.offset) for each in shadow.dead_letters()
+                 if each.status == "open"}  # fmt: skip
+    decisions = decided(live)
+    again = [each for each in decisions if (each.partition, each.offset) in open_ones]
+    shadow.resolve([each for each in again if each.status == "dropped"], "dropped")
+    for some in portions(each for each in again if each.status == "retried"):
+        done = retry(some)
+        shadow.resolve(done.accepted, "retried", done.rows)
+    reached = shadow.positions()
+    # What it has folded as a valid event stays one.
+    ahead = [each for each in decisions if each.offset >= reached[each.partition].next_offset]
+    shadow.commit((), (), ahead)

@@ -7,12 +7,11 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
-from ..dead_letters import portions, retry
 from ..errors import SnapshotUnusableError
 from ..snapshot import Snapshot
 from ..state import state_columns
 from ..store import Advance, DeadLetter, Gap, Position, SessionStore, ShadowStore
-from .decisions import decided
+from .decisions import decide_alike
 
 _PORTION_ROWS = 10_000
 
@@ -52,7 +51,7 @@ def _fill(snapshot: Snapshot, live: SessionStore, shadow: ShadowStore, origin: s
     for partition, position in held.items():
         own = [gap for gap in gaps if gap.partition == partition]
         _move(shadow, position, own, header.next_offsets[partition])
-    _decide(live, shadow)
+    decide_alike(live, shadow)
     shadow.note_origin(origin)
 
 
@@ -105,19 +104,6 @@ def _advanced(shadow: ShadowStore, position: Position, next_offset: int) -> Posi
     advance = Advance(position=position, next_offset=next_offset)
     shadow.commit([advance], (), ())
     return advance.moved()
-
-
-def _decide(live: SessionStore, shadow: ShadowStore) -> None:
-    """Do in the shadow what was decided in live about dead letters."""
-    open_ones = {(each.partition, each.offset) for each in shadow.dead_letters()
-                 if each.status == "open"}  # fmt: skip
-    decisions = decided(live)
-    again = [each for each in decisions if (each.partition, each.offset) in open_ones]
-    shadow.resolve([each for each in again if each.status == "dropped"], "dropped")
-    for some in portions(each for each in again if each.status == "retried"):
-        done = retry(some)
-        shadow.resolve(done.accepted, "retried", done.rows)
-    shadow.commit((), (), decisions)  # those of records behind the snapshot
 
 
 def _portions(items: Iterable[Any]) -> Iterator[list[Any]]:

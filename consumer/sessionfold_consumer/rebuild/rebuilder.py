@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager
 
 from sessionfold_schemas import current
@@ -17,22 +17,26 @@ from ..errors import (
     NothingKeptError,
     NothingToRebuildError,
     NotSwitchedError,
+    PositionMissingError,
     RebuiltDiffersError,
+    ShadowGoneError,
     StoreBusyError,
 )
 from ..service import Service
 from ..snapshot import Snapshot
-from ..store import DeadLetter, Position, Range, SessionStore, ShadowStore
+from ..store import DeadLetter, Position, Range, SessionStore, ShadowStatus, ShadowStore
 from .comparison import Comparison
-from .decisions import decided, left_out
+from .decisions import decide_alike, decided, left_out
 from .excerpt import refuse_missing
 from .loading import load
 from .reader import Reader
 
 logger = logging.getLogger("sessionfold_consumer")
 
-_CLOSE_RECORDS = 50_000
-"""How near the shadow has to be to live before live is held."""
+_CLOSE_RECORDS = 2_000
+"""How near the shadow is to live, at least, when live is held."""
+_CLOSE_SECONDS = 1.0
+"""How long it may take then to fold the rest, by how long the last part took."""
 _HOLD_SECONDS = 4.0
 """The longest time in which the last records are folded while live is held."""
 _ATTEMPTS = 5
@@ -105,9 +109,9 @@ class Rebuilder:
             LogStartGoneError: when the log no longer has all that live was folded from.
         """
         with self._reader() as reader:
-            begins = _ends(self._shadow.positions())
+            begins = _ends(self._reached())
             refuse_missing(reader.source, begins, self._live.gaps())
-            reader.service.run(self._stopping)
+            self._fold(reader.service, self._stopping)
             return self._catch_up(reader.service)
 
     def compare(self, limit: int) -> Comparison:
@@ -120,7 +124,7 @@ class Rebuilder:
         """
         comparison = Comparison(limit=limit)
         with self._shadow.snapshot():
-            reached = self._shadow.positions()
+            reached = self._reached()
             ranges = {p: Range(low=0, high=each.next_offset) for p, each in reached.items()}
             comparison.take(self._shadow.pairs(ranges))
             rebuilt = [*self._shadow.dead_letters()]
@@ -141,18 +145,23 @@ class Rebuilder:
             RebuiltDiffersError: when something differs and is not accepted.
             NotSwitchedError: when live moves faster than it is followed.
         """
-        self._switched(lambda: self._compare_rest(comparison, accept=accept))
+        self._switched("filling", lambda: self._compare_rest(comparison, accept=accept))
 
     def undo(self) -> None:
         """Fold what is left into the generation that was live before, and switch back to it.
 
+        What was decided about dead letters since then is decided alike in it.
+
         Raises:
             NothingKeptError: when there is none.
+            DecisionsChangedError: when dead letters were retried or dropped meanwhile.
             NotSwitchedError: when live moves faster than it is followed.
         """
         if self._live.info().shadow != "kept":
             raise NothingKeptError("go back to")
-        self._switched(lambda: None)
+        known = {*decided(self._live)}
+        decide_alike(self._live, self._shadow)
+        self._switched("kept", lambda: self._refuse_other_decisions(known))
 
     def drop(self) -> None:
         """Throw away the generation that is not live, kept or unfinished.
@@ -165,31 +174,60 @@ class Rebuilder:
         self._shadow.empty()
 
     def _reader(self) -> AbstractContextManager[Reader]:
-        is_kept = self._live.info().shadow == "kept"
-        # What was kept is folded on as a service would; a rebuild leaves out what people gave up.
-        passed = {} if is_kept else left_out(decided(self._shadow))
+        passed = left_out(decided(self._shadow))
         return self._open_reader(_ends(self._live.positions()), passed)
 
     def _knows_less(self) -> bool:
         """Say whether somebody has decided about a dead letter since the shadow was begun."""
         return bool({*decided(self._live)} - {*self._shadow.dead_letters()})
 
+    def _refuse_other_decisions(self, known: Set[DeadLetter]) -> None:
+        if {*decided(self._live)} - known:
+            raise DecisionsChangedError
+
+    def _reached(self) -> dict[int, Position]:
+        """Return the shadow's positions, which another process may have thrown away."""
+        reached = self._shadow.positions()
+        if not reached:
+            raise ShadowGoneError
+        return reached
+
+    def _fold(self, service: Service, stopping: Callable[[], bool]) -> None:
+        try:
+            service.run(stopping)
+        except PositionMissingError:
+            raise ShadowGoneError from None
+
     def _catch_up(self, service: Service) -> bool:
-        """Follow live until it is near."""
+        """Follow live until it is near: what is near, the part that was folded last says."""
+        near = _CLOSE_RECORDS
         while not self._stopping():
             ends = _ends(self._live.positions())
-            if _distance(self._shadow.positions(), ends) <= _CLOSE_RECORDS:
+            distance = _distance(self._reached(), ends)
+            if distance <= near:
                 return True
+            began = time.monotonic()
             service.extend(ends)
-            service.run(self._stopping)
+            self._fold(service, self._stopping)
+            rate = distance / max(time.monotonic() - began, 0.001)
+            near = max(_CLOSE_RECORDS, int(rate * _CLOSE_SECONDS))
         return False
 
-    def _switched(self, last: Callable[[], None]) -> None:
+    def _switched(self, expected: ShadowStatus, last: Callable[[], None]) -> None:
+        def compare_and_switch() -> None:
+            # Others may have switched there and back since, and have thrown away what was folded.
+            if self._shadow.info().shadow != expected:
+                raise ShadowGoneError
+            last()
+            self._shadow.switch()
+
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._reader() as reader:
-                    reader.service.run(self._stopping)
-                    if self._catch_up(reader.service) and self._switch_now(reader.service, last):
+                    self._fold(reader.service, self._stopping)
+                    if self._catch_up(reader.service) and self._switch_now(
+                        reader.service, compare_and_switch
+                    ):
                         return
             # What was folded in vain is taken back, and the service does not know that.
             except (FencedError, StoreBusyError) as error:
@@ -199,17 +237,16 @@ class Rebuilder:
         raise NotSwitchedError(attempt)
 
     def _switch_now(self, service: Service, last: Callable[[], None]) -> bool:
-        """Hold live, fold what is left, and switch; False when that took too long."""
+        """Hold live, fold what is left, and do the last step; False when that took too long."""
         deadline = time.monotonic() + _HOLD_SECONDS
         try:
             with self._shadow.holding() as positions:
                 ends = _ends(positions)
                 service.extend(ends)
-                service.run(lambda: time.monotonic() > deadline)
-                if _distance(self._shadow.positions(), ends):
+                self._fold(service, lambda: time.monotonic() > deadline)
+                if _distance(self._reached(), ends):
                     raise _TooSlowError
                 last()
-                self._shadow.switch()
         except _TooSlowError:
             return False
         return True

@@ -106,6 +106,8 @@ class KafkaSource:
             self._consumer.resume(self._places(again))
             if self._is_idle:
                 self._consumer.pause(self._places(next_offsets))
+            else:
+                self._consumer.resume(self._places(again))  # a pause outlives an assignment
 
     def pause(self, partitions: Sequence[int]) -> None:
         """Fetch no more of these partitions."""

@@ -11,9 +11,14 @@ from typing import Any, get_args
 
 from sessionfold_schemas import current
 
-from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
+from ..errors import (
+    FencedError,
+    NotFoundError,
+    PositionMissingError,
+    TopicChangedError,
+)
 from ..state import Row, State, StateColumn, state_columns
-from .messages import changed_message, missing_message
+from .messages import changed_message
 from .protocol import (
     Advance,
     DeadLetter,
@@ -36,6 +41,12 @@ class Tables:
     states: dict[tuple[str, int], State] = field(default_factory=dict)
     dead_letters: dict[tuple[int, int], DeadLetter] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
+
+    def copy(self) -> Tables:
+        """Return tables with the same rows, which themselves are never changed."""
+        return Tables(
+            dict(self.positions), dict(self.states), dict(self.dead_letters), list(self.gaps)
+        )
 
 
 @dataclass(slots=True)
@@ -88,7 +99,7 @@ class MemoryStore:
         """Take partitions over."""
         for partition in partitions:
             if partition not in self.tables.positions:
-                raise StoreUnusableError(missing_message(partition))
+                raise PositionMissingError(partition)
         for partition in partitions:
             held = self.tables.positions[partition]
             self.tables.positions[partition] = replace(held, owner_epoch=held.owner_epoch + 1)
@@ -106,8 +117,8 @@ class MemoryStore:
     def spare(self, positions: Sequence[Position]) -> None:
         """Take back what this process counted."""
         for position in positions:
-            held = self.tables.positions[position.partition]
-            if held.next_offset == position.next_offset and held.attempts:
+            held = self.tables.positions.get(position.partition)
+            if held and held.next_offset == position.next_offset and held.attempts:
                 counted = replace(held, attempts=held.attempts - 1)
                 self.tables.positions[held.partition] = counted
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from ..errors import StoreUnusableError
@@ -36,7 +35,8 @@ class MemoryShadow(MemoryStore):
         self, origin: str, first_offsets: Mapping[int, int], letters: Iterable[DeadLetter] = ()
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
-        epoch = next_epoch(self.tables.positions)
+        live = self.shelf.generations[self._live].positions
+        epoch = next_epoch(live.values(), self.tables.positions.values())
         self._replace(Tables())
         for partition, first in first_offsets.items():
             self.tables.positions[partition] = Position(
@@ -55,25 +55,34 @@ class MemoryShadow(MemoryStore):
         self._replace(Tables())
         self.shelf.info = replace(self.shelf.info, shadow="empty", shadow_origin=None)
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Do nothing, but see that this is the shadow still."""
+        self._refuse_switched()
+        return super().snapshot()
+
     @contextmanager
     def holding(self) -> Iterator[dict[int, Position]]:
         """Keep the live generation as it is within the block; yield its positions."""
-        before, info = deepcopy(self.tables), self.shelf.info
+        self._refuse_switched()
+        info = self.shelf.info
+        before = {each: tables.copy() for each, tables in self.shelf.generations.items()}
         try:
             yield dict(self.shelf.generations[self._live].positions)
         except BaseException:
-            self.shelf.info = info
-            self._replace(before)
+            self.shelf.info, self.shelf.generations = info, before
             raise
 
     def switch(self) -> None:
         """Make the shadow the live generation, and the live one the shadow, which is kept."""
+        self._refuse_switched()
         live, shadow = self.shelf.generations[self._live].positions, self.tables.positions
         for partition in shadow:
             epochs = [each[partition].owner_epoch for each in (live, shadow) if partition in each]
             for each in (live, shadow):
                 if partition in each:
                     each[partition] = replace(each[partition], owner_epoch=max(epochs) + 1)
+            # How often a rebuild was ended here says nothing of the records behind it.
+            shadow[partition] = replace(shadow[partition], attempts=0)
         generation = other_generation(self._live)
         self.shelf.info = replace(
             self.shelf.info, generation=generation, shadow="kept", shadow_origin=None

@@ -22,14 +22,6 @@ def changed_message(stored: TopicIdentity, found: TopicIdentity) -> str:
     )
 
 
-def missing_message(partition: int) -> str:
-    """Say that a position is missing."""
-    return (
-        f"the store has no position for partition {partition}, which it must have had: it was "
-        "damaged; fold the topic into a new store (another --store)"
-    )
-
-
 def switched_message(store: str) -> str:
     """Say that the generations were switched by another process."""
     return (

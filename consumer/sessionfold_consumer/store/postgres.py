@@ -22,15 +22,15 @@ from sessionfold_schemas import session_id_problem
 from ..errors import (
     FencedError,
     NotFoundError,
+    PositionMissingError,
     StoreBusyError,
-    StoreUnusableError,
     TopicChangedError,
 )
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import POSTGRES, merges
 from .letters import letter_of, letter_row
-from .messages import changed_message, missing_message
+from .messages import changed_message
 from .migrations import GENERATIONS
 from .postgres_database import Database
 from .postgres_migrations import check
@@ -133,7 +133,7 @@ class PostgresStore:
                 values = (owner, partition)
                 row = connection.execute(self._statement("claim_position"), values).fetchone()
                 if row is None:
-                    raise StoreUnusableError(missing_message(partition))
+                    raise PositionMissingError(partition)
                 claimed[partition] = position_of(row)
         return {partition: claimed[partition] for partition in partitions}
 

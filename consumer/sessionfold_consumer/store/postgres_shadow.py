@@ -33,7 +33,8 @@ class PostgresShadow(PostgresStore):
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
         with self._shadow_transaction() as connection:
-            epoch = next_epoch(self.positions())
+            live = connection.execute(SQL(self._shadow["read_live_positions"])).fetchall()
+            epoch = next_epoch(map(position_of, live), self.positions().values())
             self._empty(connection)
             places = [
                 {"partition": partition, "offset": first, "epoch": epoch}
@@ -65,6 +66,8 @@ class PostgresShadow(PostgresStore):
                 yield {row[0]: position_of(row) for row in rows}
             finally:
                 self._held = None
+                # Made within the block, it goes with the block's transaction when that fails.
+                self._staged_on = None
 
     def switch(self) -> None:
         """Make the shadow the live generation, and the live one the shadow, which is kept."""
@@ -107,6 +110,14 @@ class PostgresShadow(PostgresStore):
             yield self._held
             return
         with super()._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _staged_transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """Begin one with an empty stage, which only the end of a transaction empties by itself."""
+        with super()._staged_transaction() as connection:
+            if self._held is not None:
+                connection.execute(self._statement("empty_stage"))
             yield connection
 
     @contextmanager

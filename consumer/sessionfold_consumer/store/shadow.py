@@ -27,9 +27,13 @@ Pair = tuple[State | None, State | None]
 """A session's live state and its shadow's; None where there is none."""
 
 
-def next_epoch(positions: Mapping[int, Position]) -> int:
-    """Return an owner epoch that nobody holds who has claimed one of these positions."""
-    return max((each.owner_epoch + 1 for each in positions.values()), default=0)
+def next_epoch(live: Iterable[Position], shadow: Iterable[Position]) -> int:
+    """Return the first owner epoch of a shadow that begins: nobody holds it who claimed before.
+
+    A service that was frozen may hold what was live once and was thrown away since; the switch has
+    raised the live epochs over that.
+    """
+    return max((each.owner_epoch + 1 for each in (*live, *shadow)), default=0)
 
 
 class ShadowStore(SessionStore, Protocol):

@@ -17,12 +17,17 @@ from typing import Any
 
 from sessionfold_schemas import session_id_problem
 
-from ..errors import FencedError, NotFoundError, StoreUnusableError, TopicChangedError
+from ..errors import (
+    FencedError,
+    NotFoundError,
+    PositionMissingError,
+    TopicChangedError,
+)
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import SQLITE, merges
 from .letters import letter_of, letter_row
-from .messages import changed_message, missing_message
+from .messages import changed_message
 from .migrations import GENERATIONS
 from .protocol import (
     Advance,
@@ -115,7 +120,7 @@ class SqliteStore:
             self._turn()
             for partition in partitions:
                 if not database.execute(self._sql["claim_position"], (owner, partition)).rowcount:
-                    raise StoreUnusableError(missing_message(partition))
+                    raise PositionMissingError(partition)
             # Read before others can claim: an epoch of theirs must not be taken for one's own.
             positions = self.positions()
         return {partition: positions[partition] for partition in partitions}

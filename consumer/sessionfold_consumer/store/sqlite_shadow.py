@@ -32,7 +32,8 @@ class SqliteShadow(SqliteStore):
     ) -> None:
         """Empty the shadow and start each partition at its first offset."""
         with self._shadow_transaction() as database:
-            epoch = next_epoch(self.positions())
+            live = database.execute(self._shadow["read_live_positions"]).fetchall()
+            epoch = next_epoch(map(position_of, live), self.positions().values())
             self._empty(database)
             places = [(partition, first, epoch) for partition, first in first_offsets.items()]
             database.executemany(self._shadow["start_position"], places)

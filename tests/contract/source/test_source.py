@@ -135,6 +135,21 @@ def test_a_paused_partition_gives_no_later_records(log: Log, source: Source) -> 
     assert _places(_until_ends(source, {1: 3})) == [(1, 0), (1, 1), (1, 2)]
 
 
+def test_a_paused_partition_that_is_started_again_goes_on(log: Log, source: Source) -> None:
+    """From where it is started now, and with its end; others are not disturbed."""
+    log.append(0, [(b"k", b"v")] * 3)
+    log.append(1, [(b"k", b"v")] * 2)
+    source.changes()
+    source.start({0: 0, 1: 0})
+    _until_ends(source, {0: 3, 1: 2})
+    source.pause([0, 1])
+    log.append(0, [(b"k", b"v")] * 2)
+    source.start({0: 3})
+    assert _places(_until_ends(source, {0: 5})) == [(0, 3), (0, 4)]
+    source.start({0: 1, 1: 1})
+    assert len(_places(_until_ends(source, {0: 5, 1: 2}))) == 5
+
+
 def test_watermarks_follow_the_log(log: Log, source: Source) -> None:
     """They bound what there is, before anything is started."""
     assert source.watermarks(0) == Watermarks(low=0, high=0)

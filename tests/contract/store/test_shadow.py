@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from sessionfold_consumer.errors import FencedError, StoreUnusableError
@@ -135,7 +137,7 @@ def test_a_switch_shows_the_shadow(store: SessionStore, shadow: ShadowStore) -> 
 def test_a_switch_fences_who_holds_partitions(store: SessionStore, shadow: ShadowStore) -> None:
     """Also when its next offset and epoch are those of the other; a claim goes on in it."""
     filled(store, shadow)
-    held, rebuilding = store.positions()[0], shadow.positions()[0]
+    held, rebuilding = store.claim([0], "a service")[0], shadow.positions()[0]
     assert (held.next_offset, held.owner_epoch) == (10, rebuilding.owner_epoch)
     shadow.switch()
     with pytest.raises(FencedError):
@@ -159,6 +161,36 @@ def test_a_switch_back_shows_what_was_kept(store: SessionStore, shadow: ShadowSt
         store.commit([advance(moved(claimed, 11), 12)], [row("late", 0, 11)], [])
     again = store.claim([0], "a service")[0]
     assert (again.next_offset, again.owner_epoch > claimed.owner_epoch) == (10, True)
+
+
+def test_who_held_what_was_thrown_away_writes_to_no_shadow(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """However often a rebuild claims a partition, and though it comes to the same offset."""
+    filled(store, shadow)
+    held = store.claim([0], "a service that is frozen from here on")[0]
+    shadow.switch()
+    with shadow_of(store) as begun:
+        begun.empty()
+        begun.begin("another log", {0: held.next_offset, 1: 0, 2: 0})
+        for _ in range(held.owner_epoch + 2):
+            claimed = begun.claim([0], "a rebuild")[0]
+            assert claimed.owner_epoch > held.owner_epoch
+    with suppress(FencedError):
+        store.commit([advance(held, 11)], [row("late", 0, 10)], [])
+    with shadow_of(store) as unharmed:
+        assert unharmed.get("late") == []
+
+
+def test_a_switch_forgets_how_often_rebuilds_were_ended(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """Or a service would set the record aside that the killed ones came to, a good one."""
+    filled(store, shadow)
+    for _ in range(9):
+        shadow.attempt([shadow.positions()[0]])
+    shadow.switch()
+    assert store.claim([0], "a service")[0].attempts == 0
 
 
 def test_what_is_done_while_live_is_held_is_done_at_once(
@@ -194,6 +226,37 @@ def test_what_fails_while_live_is_held_changes_nothing(
     assert shadow.get("new") == []
     assert shadow.positions()[0] == held
     shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
+
+
+def test_several_commits_while_live_is_held_are_each_merged_once(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """Though they are one transaction: what the first has brought is not merged again."""
+    filled(store, shadow)
+    held = shadow.positions()[0]
+    with shadow.holding():
+        shadow.commit([advance(held, 11)], [row("a", 0, 10), row("b", 0, 9)], [])
+        shadow.commit([advance(moved(held, 11), 12)], [row("a", 0, 11)], [])
+    counts = {each["session_id"]: each["event_count"] for each in shadow.states()}
+    assert counts == {"a": 3, "b": 2}
+
+
+def test_a_first_commit_that_is_taken_back_can_be_done_again(
+    store: SessionStore, shadow: ShadowStore
+) -> None:
+    """By the object that did it while live was held, whatever it had made for it."""
+    shadow.begin("the log", dict.fromkeys(range(3), 0))
+    held = shadow.claim([0], "a rebuild")[0]
+
+    def fail() -> None:
+        with shadow.holding():
+            shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    shadow.commit([advance(held, 12)], [row("new", 0, 11)], [])
+    assert shadow.get("new")[0]["event_count"] == 1
 
 
 def test_what_has_become_live_is_no_shadow_any_more(

@@ -92,3 +92,12 @@ def test_without_need_there_is_no_care(attempts: int) -> None:
     caution.take_over({0: position})
     assert caution.batch_records == _BATCH
     assert not caution.fatal
+
+
+def test_nothing_is_set_aside_where_that_is_not_wanted() -> None:
+    """However often processes ended; care is taken all the same."""
+    caution = Caution(_BATCH, sets_aside=False)
+    position = Position(partition=0, next_offset=7, owner_epoch=1, attempts=3 * FATAL_ATTEMPTS)
+    caution.take_over({0: position})
+    assert caution.batch_records == 1
+    assert not caution.fatal

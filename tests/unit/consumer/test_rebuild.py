@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from sessionfold_consumer.errors import (
     NothingKeptError,
     NothingToRebuildError,
     RebuiltDiffersError,
+    ShadowGoneError,
 )
 from sessionfold_consumer.rebuild import Reader, Rebuilder
 from sessionfold_consumer.rebuild.rebuilder import Ends
@@ -95,6 +96,26 @@ class Scene:
         rebuilder.prepare()
         assert rebuilder.fill()
         rebuilder.switch(rebuilder.compare(10), accept=accept)
+
+    def rebuild_anew(self) -> None:
+        """Go on with a rebuild, and do another one: the generations are again as they were."""
+        self.rebuild()
+        self.rebuilder().drop()
+        self.rebuild()
+
+    def become_valid(self, place: tuple[int, int]) -> None:
+        """Let the record of a dead letter be an event: as if the program knew its schema now."""
+        letter = next(
+            each for each in self.store.dead_letters() if (each.partition, each.offset) == place
+        )
+        value = event((letter.key or b"").decode(), task=f"late {place}")[1]
+        for tables in self.store.shelf.generations.values():
+            if place in tables.dead_letters:
+                tables.dead_letters[place] = letter._replace(value=value, reason="unknown_schema")
+        records = self.topic.log.partitions[place[0]]
+        before = records[place[1]]
+        assert before is not None
+        records[place[1]] = replace(before, value=value)
 
     def assert_is_right(self) -> None:
         """Hold the live state to the log, and to its positions."""
@@ -362,6 +383,56 @@ def test_an_undo_shows_what_was_live_folded_up_to_now(scene: Scene) -> None:
     )
     scene.rebuilder().undo()
     scene.assert_is_right()
+
+
+@pytest.mark.parametrize("decision", ["dropped", "retried"])
+def test_an_undo_keeps_what_was_decided_since(scene: Scene, decision: Any) -> None:  # noqa: ANN401
+    """About dead letters that what was kept has, too, and about those that it has not yet."""
+    scene.rebuild()
+    scene.fold((1, (b"b", BAD)))
+    for place in ((0, 1), (1, 1)):
+        scene.become_valid(place)
+    letters = [*scene.store.dead_letters()]
+    rows = retry(letters).rows if decision == "retried" else []
+    scene.store.resolve(letters, decision, rows)
+    expected = [*scene.store.states()], [*scene.store.dead_letters()]
+    scene.rebuilder().undo()
+    assert ([*scene.store.states()], [*scene.store.dead_letters()]) == expected
+    assert {each.status for each in scene.store.dead_letters()} == {decision}
+
+
+def test_an_undo_does_not_decode_what_ended_processes_since(scene: Scene) -> None:
+    """It sets it aside as it was."""
+    scene.rebuild()
+    scene.fold((1, (b"b", BAD)))
+    letters = scene.store.tables.dead_letters
+    letters[1, 1] = letters[1, 1]._replace(reason=FATAL_REASON)
+    scene.rebuilder().undo()
+    assert [each.reason for each in scene.store.dead_letters()][1:] == [FATAL_REASON]
+
+
+def test_a_rebuild_that_was_overtaken_twice_switches_nothing(scene: Scene) -> None:
+    """It was frozen since its comparison; what it would put in place is what others have kept."""
+    frozen = scene.rebuilder()
+    frozen.prepare()
+    frozen.fill()
+    found = frozen.compare(10)
+    scene.rebuild_anew()
+    assert (scene.store.info().generation, scene.store.info().shadow) == ("a", "kept")
+    with pytest.raises(ShadowGoneError):
+        frozen.switch(found, accept=True)
+    assert (scene.store.info().generation, scene.store.info().shadow) == ("a", "kept")
+
+
+def test_a_rebuild_whose_shadow_is_thrown_away_says_so(scene: Scene) -> None:
+    """Not that the store is damaged."""
+    frozen = scene.rebuilder()
+    frozen.prepare()
+    frozen.fill()
+    found = frozen.compare(10)
+    scene.rebuilder().drop()
+    with pytest.raises(ShadowGoneError, match="thrown away"):
+        frozen.switch(found, accept=True)
 
 
 def test_there_has_to_be_something_to_go_back_to(scene: Scene) -> None:

@@ -25,7 +25,7 @@ from sessionfold_consumer.errors import (
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.service import Service
 from sessionfold_consumer.source import MemorySource
-from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryStore, Position
+from sessionfold_consumer.store import FATAL_REASON, Gap, MemoryShadow, MemoryStore, Position
 from tests.unit.consumer.services import (
     ITEMS,
     FailingStore,
@@ -90,6 +90,27 @@ def test_services_that_take_partitions_from_each_other_are_heard() -> None:
 
     with pytest.raises(FencedError, match="another process has taken over partition"):
         contend()
+    assert_is_fold_of_its_prefix(store, topic)
+
+
+def test_a_service_goes_on_after_each_switch() -> None:
+    """However often: nobody else has its partitions, so it stays in its group and claims them."""
+    topic, store = Topic(), new_store()
+    source = CountingSource(topic.log, [0, 1])
+    service = new_service(source, store)
+    for turn in range(10):
+        topic.append(ITEMS)
+        run(service, 3)
+        shadow = MemoryShadow(store)
+        shadow.begin("a test", next_offsets(store))
+        shadow.tables.dead_letters |= store.tables.dead_letters
+        shadow.switch()
+        if turn == 5:
+            source.give([2])
+            service.step()  # claims it in another generation than what is held
+    run(service, 3)
+    assert source.renewed == 0
+    assert caught_up(store, topic)
     assert_is_fold_of_its_prefix(store, topic)
 
 

@@ -32,6 +32,11 @@ DELETE FROM sessionfold.gaps_{shadow};
 -- Let nobody claim a partition or resolve a dead letter until the end of the transaction.
 SELECT generation FROM sessionfold.store_info FOR UPDATE;
 
+-- name: read_live_positions
+-- Every partition's position in the live generation.
+SELECT partition, next_offset, owner_epoch, first_offset, attempts
+FROM sessionfold.positions_{live} ORDER BY partition;
+
 -- name: hold_live_positions
 -- Every partition's position in the live generation; nobody moves one until the end of the transaction. They
 -- are locked in the order that every process keeps.
@@ -39,11 +44,12 @@ SELECT partition, next_offset, owner_epoch, first_offset, attempts
 FROM sessionfold.positions_{live} ORDER BY partition FOR UPDATE;
 
 -- name: fence_shadow
--- Raise the shadow's epochs over those of both generations: whoever holds one, of whichever, is fenced.
+-- Raise the shadow's epochs over those of both generations: whoever holds one, of whichever, is fenced. How
+-- often a rebuild was ended there says nothing of the records that services will find.
 UPDATE sessionfold.positions_{shadow} AS held SET owner_epoch = greatest(held.owner_epoch, (
     SELECT other.owner_epoch FROM sessionfold.positions_{live} AS other
     WHERE other.partition = held.partition
-)) + 1;
+)) + 1, attempts = 0;
 
 -- name: fence_live
 -- The same for the live generation.

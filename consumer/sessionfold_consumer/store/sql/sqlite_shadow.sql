@@ -32,10 +32,11 @@ SELECT partition, next_offset, owner_epoch, first_offset, attempts
 FROM positions_{live} ORDER BY partition;
 
 -- name: fence_shadow
--- Raise the shadow's epochs over those of both generations: whoever holds one, of whichever, is fenced.
+-- Raise the shadow's epochs over those of both generations: whoever holds one, of whichever, is fenced. How
+-- often a rebuild was ended there says nothing of the records that services will find.
 UPDATE positions_{shadow} AS held SET owner_epoch = max(held.owner_epoch, ifnull((
     SELECT other.owner_epoch FROM positions_{live} AS other WHERE other.partition = held.partition
-), 0)) + 1;
+), 0)) + 1, attempts = 0;
 
 -- name: fence_live
 -- The same for the live generation.
