@@ -35,6 +35,7 @@
     │   ├── NothingKeptError         22   there is nothing to go back to, or to throw away
     │   ├── ExcerptExistsError       22   the store for a part of the log has another state
     │   ├── DecisionsChangedError    22   dead letters were decided about meanwhile
+    │   ├── ShadowGoneError          22   another process has thrown away what was folded
     │   └── NotSwitchedError         22   the live state moves on faster than it is followed
     ├── SnapshotUnusableError        23   a snapshot is damaged, or of something else
     ├── EventsMissingError           24   events never arrived

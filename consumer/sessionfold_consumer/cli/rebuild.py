@@ -133,12 +133,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     if schema is not None:
         show_what_if(settings, schema, limit, as_json=as_json)
         return
+    if undo:
+        _undo(settings, share)
+        return
     with _ready(settings, share) as (ready, progress):
-        if undo:
-            ready.undo()
-            progress.clear()
-            click.echo("what was live before is live again, folded up to now; the other is kept")
-            return
         found = _rebuilt(ready, progress, snapshot, limit)
         if found is None:
             return
@@ -161,6 +159,13 @@ def _ready(settings: Settings, share: int) -> Iterator[tuple[Rebuilder, Progress
         rebuilder(settings, progress, stopping, share / 100) as ready,
     ):
         yield ready, progress
+
+
+def _undo(settings: Settings, share: int) -> None:
+    with _ready(settings, share) as (ready, progress):
+        ready.undo()
+        progress.clear()
+    click.echo("what was live before is live again, folded up to now; the other is kept")
 
 
 def _switch(ready: Rebuilder, found: Comparison, *, accept: bool) -> None:
