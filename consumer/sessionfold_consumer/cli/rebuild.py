@@ -138,15 +138,12 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         return
     with _ready(settings, share) as (ready, progress):
         found = _rebuilt(ready, progress, snapshot, limit)
-        if found is None:
-            return
-        with _shown(found, as_json=as_json):
-            if dry_run:
-                ready.drop()
-            elif not into_shadow:
-                _switch(ready, found, accept=yes)
-        if not (dry_run or into_shadow):
-            click.echo(_SWITCHED, err=as_json)
+        if found is not None:
+            with _shown(found, as_json=as_json):
+                if dry_run:
+                    ready.drop()
+                elif not into_shadow:
+                    _switch(ready, found, accept=yes)
 
 
 @contextmanager
@@ -172,6 +169,7 @@ def _switch(ready: Rebuilder, found: Comparison, *, accept: bool) -> None:
     """Switch, when nothing differs or who is asked says so."""
     # A comparison without differences accepts none that the switch finds.
     ready.switch(found, accept=accept or (not found.is_same and _is_accepted()))
+    click.echo(_SWITCHED, err=True)
 
 
 def _refuse_several(chosen: list[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import sessionfold_consumer.verify  # noqa: F401 - has an error of its own
 from sessionfold_consumer import errors
 from sessionfold_consumer.broker import ErrorMemory, translate, translated
 from sessionfold_consumer.config import Settings
