@@ -23,9 +23,6 @@ from tests.services.postgres_databases import connect
 from tests.services.topics import end_offsets
 
 WORKERS = ("one", "two")
-RATE = 2_000
-"""Updates a second, by all workers together."""
-
 BY_HAND = "changed by hand"
 
 QUICK = ("-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=1000")
@@ -130,7 +127,7 @@ class Live:
 
 @contextmanager
 def under_load(
-    broker: Broker, topic: str, cli: CommandLine, folder: Path, names: Sequence[str]
+    broker: Broker, topic: str, cli: CommandLine, folder: Path, names: Sequence[str], rate: int
 ) -> Iterator[Live]:
     """Start everything; kill what still runs at the end.
 
@@ -140,6 +137,7 @@ def under_load(
         cli: says where topic and store are.
         folder: for logs, the workers' results and their spool.
         names: of the services.
+        rate: updates a second, by all workers together.
     """
     store = cli.environment["SESSIONFOLD_STORE"]
     settings = Settings(bootstrap_servers=broker.bootstrap_servers, topic=topic, store=store)
@@ -148,7 +146,7 @@ def under_load(
         workers.begin_earlier()
         for name in names:
             members.start(name)
-        workers.start(RATE)
+        workers.start(rate)
         wait_until(lambda: _is_begun(store), "a first commit of every partition", members)
         with Readers(store) as readers:
             yield Live(

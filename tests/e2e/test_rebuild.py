@@ -26,16 +26,24 @@ BATCH_RECORDS = "500"
 
 
 @pytest.fixture
-def on_sqlite(broker: Broker, topic: str, cli: CommandLine, folder: Path) -> Iterator[Live]:
+def rate(request: pytest.FixtureRequest) -> int:
+    """Updates a second: fewer in the short form, which has two cores for all of it."""
+    return 2_000 if request.node.get_closest_marker("soak") else 500
+
+
+@pytest.fixture
+def on_sqlite(
+    broker: Broker, topic: str, cli: CommandLine, folder: Path, rate: int
+) -> Iterator[Live]:
     """One service on a file."""
     cli.environment["SESSIONFOLD_BATCH_RECORDS"] = BATCH_RECORDS
-    with under_load(broker, topic, cli, folder, ONE) as live:
+    with under_load(broker, topic, cli, folder, ONE, rate) as live:
         yield live
 
 
 @pytest.fixture
 def on_postgres(
-    broker: Broker, topic: str, cli: CommandLine, folder: Path, database: str
+    broker: Broker, topic: str, cli: CommandLine, folder: Path, database: str, rate: int
 ) -> Iterator[Live]:
     """Three services in one group on a database that was migrated, as operators have to."""
     cli.environment |= {"SESSIONFOLD_STORE": database, "SESSIONFOLD_BATCH_RECORDS": BATCH_RECORDS}
@@ -43,7 +51,7 @@ def on_postgres(
     if migrated.returncode == ConfigurationError.exit_code:
         pytest.skip(migrated.stderr)
     assert migrated.returncode == 0, migrated.stderr
-    with under_load(broker, topic, cli, folder, GROUP) as live:
+    with under_load(broker, topic, cli, folder, GROUP, rate) as live:
         yield live
 
 

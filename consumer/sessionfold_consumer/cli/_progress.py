@@ -41,6 +41,8 @@ class ProgressReporter(Observer):
         elapsed = now - self._last_shown
         if elapsed < self._period_seconds or (progress == self._shown and not self._on_terminal):
             return
+        if progress.records < self._last_records:
+            self._last_records = 0  # a rebuild makes one service after the other
         rate = (progress.records - self._last_records) / elapsed
         self._last_shown, self._last_records, self._shown = now, progress.records, progress
         self._show(describe(progress, rate))

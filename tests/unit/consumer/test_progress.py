@@ -56,6 +56,16 @@ def test_a_line_says_records_rate_lag_and_time_left() -> None:
     assert describe(progress(10_000, dead_letters=1_234), 5.0).endswith("  1,234 set aside")
 
 
+def test_a_service_that_follows_on_another_has_a_rate_of_its_own(clock: Clock) -> None:
+    """As those that a rebuild makes, each of which counts from 0."""
+    stream = Terminal()
+    reporter = ProgressReporter(stream, clock)
+    for records in (8_000, 2_000):
+        clock.now += 1
+        reporter.progressed(progress(records))
+    assert "2,000 records  2,000/s" in stream.getvalue()
+
+
 def test_a_terminal_shows_one_line_that_renews_itself(clock: Clock) -> None:
     """Four times a second at most, each with the rate since the last one shown."""
     terminal = Terminal()
