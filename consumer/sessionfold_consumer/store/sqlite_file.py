@@ -19,7 +19,7 @@ from .sqlite_migrations import APPLICATION_ID, SCHEMA_VERSION, migrate, pragma, 
 
 _BUSY_SECONDS = 10
 _RETRY_SECONDS = 0.01
-_CACHE_KIBIBYTES = 32_768
+_CACHE_KIBIBYTES = 16_384
 _PAGE_BYTES = 32_768
 """Of new files. The IDs of new sessions are spread all over their index, so a large batch changes
 most of its pages, and fewer, larger ones cost less: a fifth of the store's time from 8 KiB."""
