@@ -48,11 +48,7 @@ def lines(found: Comparison) -> Iterator[str]:
     letters = found.letters
     if found.sessions:
         yield f"{counted(found.sessions, 'session')} would change:"
-    for change in found.changes:
-        yield f"  {change_line(change)}"
-    rest = found.sessions - len({(each.session_id, each.partition) for each in found.changes})
-    if rest:
-        yield f"  and {counted(rest, 'more session')}; show them with --limit"
+    yield from change_lines(found)
     if letters.first_restored:
         yield (
             f"{counted(letters.restored, 'dead letter')} would become events, the first at "
@@ -63,6 +59,15 @@ def lines(found: Comparison) -> Iterator[str]:
             f"{counted(letters.refused, 'record')} would be set aside, the first at "
             "{}:{}".format(*letters.first_refused)
         )
+
+
+def change_lines(found: Comparison, words: Words = BY_THE_LOG) -> Iterator[str]:
+    """Yield the changes that were kept, and how many sessions there are beyond them."""
+    for change in found.changes:
+        yield f"  {change_line(change, words)}"
+    rest = found.sessions - len({(each.session_id, each.partition) for each in found.changes})
+    if rest:
+        yield f"  and {counted(rest, 'more session')}; show them with --limit"
 
 
 def change_line(change: Change, words: Words = BY_THE_LOG) -> str:

@@ -82,6 +82,14 @@ limit = click.option(
     metavar="N",
     help="Show at most N. All by default.",
 )
+differing_limit = click.option(
+    "--limit",
+    type=click.IntRange(0, 1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show what differs of at most N sessions; all are counted.",
+)
 output = click.option(
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True),

@@ -15,7 +15,7 @@ from ..config import Settings, load
 from ..errors import StoreDiffersError
 from ..store import SessionStore, open_store
 from . import _options
-from ._comparison import Words, change_line
+from ._comparison import Words, change_lines
 from ._excerpts import fold_into
 from ._logging import show_info
 from ._output import print_json
@@ -33,14 +33,7 @@ _WORDS = Words(
 @click.command("diff")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option(
-    "--limit",
-    type=click.IntRange(0, 1_000_000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Show what differs of at most N sessions; all are counted.",
-)
+@_options.differing_limit
 @_options.as_json
 @_options.broker_options
 @_options.store
@@ -102,8 +95,5 @@ def _show(found: Comparison, *, as_json: bool) -> None:
         return
     differ = counted(found.sessions, "session") if found.sessions else "no session"
     click.echo(f"{differ} {'differs' if found.sessions < 2 else 'differ'}")  # noqa: PLR2004
-    for change in found.changes:
-        click.echo(f"  {change_line(change, _WORDS)}")
-    rest = found.sessions - len({(each.session_id, each.partition) for each in found.changes})
-    if rest:
-        click.echo(f"  and {counted(rest, 'more session')}; show them with --limit")
+    for line in change_lines(found, _WORDS):
+        click.echo(line)

@@ -79,14 +79,7 @@ the rebuilt state is live; what was live before is kept:
     metavar="PERCENT",
     help="Write to the database in at most this part of the time; the rest is the services'.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(0, 1_000_000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Show what differs of at most N sessions; all are counted.",
-)
+@_options.differing_limit
 @_options.batch_records
 @_options.as_json
 @_options.broker_options

@@ -72,6 +72,7 @@ class Rebuilder:
         self._shadow = shadow
         self._open_reader = open_reader
         self._stopping = stopping
+        self._compared: dict[int, int] = {}
 
     def prepare(self, snapshot: Snapshot | None = None) -> bool:
         """Begin a shadow, or find one that an earlier rebuild has begun; say whether it goes on.
@@ -130,7 +131,7 @@ class Rebuilder:
             rebuilt = [*self._shadow.dead_letters()]
         live = [each for each in self._live.dead_letters() if _is_before(each, reached)]
         comparison.take_letters(live, rebuilt)
-        self._compared = ranges
+        self._compared = _ends(reached)
         return comparison
 
     def switch(self, comparison: Comparison, *, accept: bool) -> None:
@@ -255,7 +256,8 @@ class Rebuilder:
         """Compare what was not compared before; live is held."""
         if self._knows_less():
             raise DecisionsChangedError
-        ranges = {p: Range(low=each.high, high=_NO_END) for p, each in self._compared.items()}
+        lows = {p: self._compared.get(p, 0) for p in self._reached()}
+        ranges = {p: Range(low=low, high=_NO_END) for p, low in lows.items()}
         comparison.take(self._shadow.pairs(ranges))
         comparison.take_letters(self._live.dead_letters(), self._shadow.dead_letters())
         if not (comparison.is_same or accept):
