@@ -37,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rebuild", description=__doc__)
     parser.add_argument("--events", type=int, help="another number of events, as many a session")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=2, help="by how many it is folded")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
     missing = kafka_available() or postgres_available()
@@ -53,7 +54,10 @@ def main() -> int:
         fill(broker.bootstrap_servers, topic, scenario.workload)
         sides = Sides(broker.bootstrap_servers, topic, scenario, postgres)
         found = [
-            {BARE: sides.bare(), **{kind: sides.rebuild(kind) for kind in MOST_TIMES}}
+            {
+                BARE: sides.bare(),
+                **{kind: sides.rebuild(kind, given.processes) for kind in MOST_TIMES},
+            }
             for _ in range(given.rounds)
         ]
     events, sessions = scenario.workload.events, scenario.workload.sessions

@@ -80,8 +80,8 @@ class Sides:
             raise RuntimeError(f"{len(counts)} sessions and {sum(counts)} events are in the store")
         return found
 
-    def rebuild(self, kind: Store) -> Measured:
-        """Fold into a fresh store, and measure how that is rebuilt.
+    def rebuild(self, kind: Store, processes: int) -> Measured:
+        """Fold into a fresh store, and measure how that is rebuilt by so many processes.
 
         Raises:
             RuntimeError: when the rebuilt state was not put in place.
@@ -90,7 +90,7 @@ class Sides:
             migrate_store(url)
             run(self._program("timed_run", url))
             events = self.scenario.workload.events
-            found = measured(self._program("timed_rebuild", url), events)
+            found = measured(self._program("timed_rebuild", url, str(processes)), events)
             with closing(open_store(url, read_only=True)) as store:
                 generation = store.info().generation
         if generation != "b":

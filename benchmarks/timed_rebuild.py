@@ -10,11 +10,11 @@ from sessionfold_consumer.config import load
 
 
 def main() -> None:
-    """Rebuild a store from its topic; the arguments are brokers, topic and store URL."""
-    servers, topic, store = sys.argv[1:4]
+    """Rebuild a store; the arguments are brokers, topic, store URL and number of processes."""
+    servers, topic, store, processes = sys.argv[1:5]
     start = time.perf_counter()
     settings = load({"bootstrap_servers": servers, "topic": topic, "store": store})
-    with rebuilder(settings) as ready:
+    with rebuilder(settings, share=1.0, processes=int(processes)) as ready:
         ready.prepare()
         ready.fill()
         found = ready.compare(0)

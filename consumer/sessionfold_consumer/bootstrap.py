@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .background import Paced, one_thread
@@ -33,6 +34,8 @@ from .rebuild import (
     fold_excerpt,
     left_out,
 )
+from .rebuild.decisions import decided
+from .rebuild.parts import fold_in_parts
 from .rebuild.what_if import Observing, Outlook, compared, fold_by, write_states
 from .service import Checks, Service
 from .source import Watermarks
@@ -106,6 +109,7 @@ def rebuilder(
     observer: Observer | None = None,
     stopping: Callable[[], bool] = lambda: False,
     share: float = REBUILD_SHARE,
+    processes: int = 1,
 ) -> Iterator[Rebuilder]:
     """Make what folds the topic anew beside the live state of a store.
 
@@ -113,7 +117,8 @@ def rebuilder(
         settings: which store, and where its topic is.
         observer: sees the fold.
         stopping: asked between batches.
-        share: the largest part of the time in which it may write to the database.
+        share: the largest part of the time in which each process may write to the database.
+        processes: how many fold at a time, each a part of the partitions.
 
     Raises:
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
@@ -127,7 +132,38 @@ def rebuilder(
         def open_reader(ends: Mapping[int, int], passed: LeftOut) -> AbstractContextManager[Reader]:
             return bounded.reader(shadow, ends, live.gaps(), passed)
 
-        yield Rebuilder(live, shadow, open_reader, stopping)
+        def fold_first() -> None:
+            # Smaller batches, so that all processes together hold no more records than one.
+            batch_records = max(1, settings.batch_records // processes)
+            smaller = settings.model_copy(update={"batch_records": batch_records})
+            fold_shadow = partial(_fold_shadow, smaller, share)
+            every = range(bounded.identity.partition_count)
+            parts = [each for each in (every[i::processes] for i in range(processes)) if each]
+            fold_in_parts(fold_shadow, parts, observer or Observer(), stopping)
+
+        yield Rebuilder(
+            live, shadow, open_reader, stopping, fold_first if processes > 1 else lambda: None
+        )
+
+
+def _fold_shadow(
+    settings: Settings,
+    share: float,
+    partitions: Sequence[int],
+    observer: Observer,
+    stopping: Callable[[], bool],
+) -> None:
+    """Fold these partitions into the shadow of a store, up to where live is."""
+    with (
+        closing(open_store(settings.store, read_only=True)) as live,
+        closing(open_shadow(settings.store)) as shadow,
+        _bounded(settings, live.info().identity, live.info().group_id, observer, share) as bounded,
+    ):
+        positions = live.positions()
+        ends = {each: positions[each].next_offset for each in partitions if each in positions}
+        passed = left_out(decided(shadow))
+        with bounded.reader(shadow, ends, live.gaps(), passed) as reader:
+            reader.service.run(stopping)
 
 
 def excerpt(settings: Settings, until: Until) -> Excerpt:
@@ -208,9 +244,8 @@ class _Bounded:
     observer: Observer | None
     share: float
 
-    def source(self) -> AbstractContextManager[KafkaSource]:
-        """Open a source of all partitions."""
-        partitions = range(self.identity.partition_count)
+    def source(self, partitions: Sequence[int]) -> AbstractContextManager[KafkaSource]:
+        """Open a source of these partitions."""
         return closing(KafkaSource(self.settings, self.group_id, partitions))
 
     @contextmanager
@@ -221,8 +256,8 @@ class _Bounded:
         gaps: Sequence[Gap],
         passed: LeftOut,
     ) -> Iterator[Reader]:
-        """Open a service that folds into a store."""
-        with one_thread() as background, self.source() as source:
+        """Open a service that folds into a store, those partitions that have an end."""
+        with one_thread() as background, self.source(sorted(ends)) as source:
             service = Service(
                 source=source,
                 store=store,

@@ -59,6 +59,7 @@ class Rebuilder:
         shadow: its other generation.
         open_reader: makes the service that folds.
         stopping: asked between batches; what was folded by then stays, and a later rebuild goes on.
+        fold_first: folds into the shadow up to where live is, by other processes, or does nothing.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Rebuilder:
         shadow: ShadowStore,
         open_reader: ReaderFactory,
         stopping: Callable[[], bool] = lambda: False,
+        fold_first: Callable[[], None] = lambda: None,
     ) -> None:
         self._live = live
         self._shadow = shadow
         self._open_reader = open_reader
         self._stopping = stopping
+        self._fold_first = fold_first
         self._compared: dict[int, int] = {}
 
     def prepare(self, snapshot: Snapshot | None = None) -> bool:
@@ -112,6 +115,7 @@ class Rebuilder:
         with self._reader() as reader:
             begins = _ends(self._reached())
             refuse_missing(reader.source, begins, self._live.gaps())
+            self._fold_first()
             self._fold(reader.service, self._stopping)
             return self._catch_up(reader.service)
 
