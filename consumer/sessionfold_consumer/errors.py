@@ -54,6 +54,12 @@ class ConsumerError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def plain(self) -> ConsumerError:
+        """Return the same sentence and exit code as an error that another process can be sent."""
+        error = ConsumerError(str(self))
+        error.__dict__["exit_code"] = self.exit_code
+        return error
+
 
 class ConfigurationError(ConsumerError):
     """Raised when a setting has a value that cannot work."""

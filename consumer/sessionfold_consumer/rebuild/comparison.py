@@ -99,14 +99,18 @@ def changes_of(pair: Pair) -> list[Change]:
 
 def pairs_of(some: Iterable[State], others: Iterable[State]) -> Iterator[Pair]:
     """Yield the sessions that differ between two readings, both in the order of every store."""
+    return (pair for pair in side_by_side(some, others) if pair[0] != pair[1])
+
+
+def side_by_side(some: Iterable[State], others: Iterable[State]) -> Iterator[Pair]:
+    """Yield every session of two readings, both in the order of every store."""
     merged = heapq.merge(
         ((_key(each), 0, each) for each in some), ((_key(each), 1, each) for each in others),
         key=itemgetter(0, 1),
     )  # fmt: skip
     for _, found in groupby(merged, key=itemgetter(0)):
         sides = {side: state for _, side, state in found}
-        if sides.get(0) != sides.get(1):
-            yield sides.get(0), sides.get(1)
+        yield sides.get(0), sides.get(1)
 
 
 def _key(state: State) -> tuple[bytes, int]:

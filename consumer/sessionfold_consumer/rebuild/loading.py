@@ -73,7 +73,7 @@ def load_new(
     store.bind(header.identity, header.first_offsets)
     with closing(open_shadow()) as shadow:
         # A store that is new here has nothing that could be missed.
-        _fill(snapshot, store, shadow, f"snapshot {snapshot.check().sha256}")
+        _fill(snapshot, store, shadow, "a snapshot")
         shadow.switch()
     with closing(open_shadow()) as emptied:
         emptied.empty()

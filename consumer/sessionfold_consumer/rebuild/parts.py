@@ -114,8 +114,6 @@ def _fold_part(pipe: Connection, fold: Fold, partitions: Sequence[int], parent: 
         fold(partitions, _Teller(pipe), is_over)
         pipe.send(None)
     except ConsumerError as error:
-        plain = ConsumerError(str(error))
-        plain.__dict__["exit_code"] = error.exit_code
-        pipe.send(plain)
+        pipe.send(error.plain())
     except (BrokenPipeError, ConnectionError):
         return

@@ -6,26 +6,23 @@ is tried, and the text of its states, are made in another process; this one comp
 
 from __future__ import annotations
 
-import heapq
 import json
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from itertools import groupby
 from multiprocessing.connection import Connection
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sessionfold_schemas import ContractError, current, try_contract
+from sessionfold_schemas import ContractError, try_contract
 
 from ..config import Settings
 from ..errors import ConfigurationError, ConsumerError
 from ..observer import Observer
-from ..store import SessionStore
-from .comparison import Change
+from ..store import Pair, SessionStore
+from .comparison import Change, side_by_side
 from .excerpt import Excerpt
 
 Observing = Callable[[], AbstractContextManager[Observer]]
@@ -50,7 +47,7 @@ class Outlook:
     refused: int = 0
     """Records that would be no valid events, beyond those that are none now."""
 
-    def take(self, pairs: Iterable[tuple[dict[str, Any] | None, dict[str, Any] | None]]) -> None:
+    def take(self, pairs: Iterable[Pair]) -> None:
         """Take sessions, by the present contract and by the tried one."""
         for live, tried in pairs:
             self.compared += 1
@@ -69,13 +66,10 @@ def write_states(store: SessionStore, path: Path) -> None:
             file.write(f"{json.dumps(state)}\n")
 
 
-def compared(live: Path, tried: Path) -> Iterator[tuple[Any, Any]]:
+def compared(live: Path, tried: Path) -> Iterator[Pair]:
     """Yield the sessions of two such files, side by side."""
     with live.open(encoding="utf-8") as some, tried.open(encoding="utf-8") as others:
-        merged = heapq.merge(_keyed(some, 0), _keyed(others, 1), key=itemgetter(0, 1))
-        for _, found in groupby(merged, key=itemgetter(0)):
-            sides = {side: state for _, side, state in found}
-            yield sides.get(0), sides.get(1)
+        yield from side_by_side(map(json.loads, some), map(json.loads, others))
 
 
 def fold_by(
@@ -132,9 +126,7 @@ def _fold(
             raise ConfigurationError(f"--schema names no contract to fold by: {problem}") from error
         pipe.send(_folded(settings, excerpt, folder, observing))
     except ConsumerError as error:
-        plain = ConsumerError(str(error))
-        plain.__dict__["exit_code"] = error.exit_code
-        pipe.send(plain)
+        pipe.send(error.plain())
 
 
 def _folded(settings: Settings, excerpt: Excerpt, folder: Path, observing: Observing) -> int:
@@ -146,12 +138,6 @@ def _folded(settings: Settings, excerpt: Excerpt, folder: Path, observing: Obser
             fold(settings, excerpt, store, observer)
         write_states(store, folder / "tried.jsonl")
         return sum(1 for _ in store.dead_letters())
-
-
-def _keyed(lines: Iterable[str], side: int) -> Iterator[tuple[tuple[bytes, int], int, Any]]:
-    for line in lines:
-        state = json.loads(line)
-        yield (state[current().key.name].encode(), state["partition"]), side, state
 
 
 def _changes(live: dict[str, Any] | None, tried: dict[str, Any] | None) -> list[Change]:

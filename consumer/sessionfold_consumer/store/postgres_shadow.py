@@ -10,14 +10,13 @@ import psycopg
 from psycopg.sql import SQL
 
 from ..errors import StoreUnusableError
-from ..state import state_columns
 from . import sql
 from .columns import POSTGRES, comparison
 from .letters import letter_row
 from .messages import switched_message
 from .postgres import PostgresStore, position_of, state_of
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
-from .shadow import Pair, Range, next_epoch
+from .shadow import Pair, Range, next_epoch, pair_of
 
 
 class PostgresShadow(PostgresStore):
@@ -82,14 +81,9 @@ class PostgresShadow(PostgresStore):
             "lows": [each.low for each in ranges.values()],
             "highs": [each.high for each in ranges.values()],
         }
-        width = len(state_columns())
         with self._database.translated("read"):
             for row in self._database.stream(self._shadow["read_pairs"], values):
-                live, shadow = row[:width], row[width:]
-                yield (
-                    None if live[0] is None else state_of(live),
-                    None if shadow[0] is None else state_of(shadow),
-                )
+                yield pair_of(row, state_of)
 
     def _turn(self) -> None:
         """Use the tables of the shadow; never those of what has become live since."""

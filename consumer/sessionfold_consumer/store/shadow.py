@@ -6,10 +6,10 @@ the *shadow*: empty, or being filled by a rebuild, or kept for the way back afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..state import State
 from .protocol import DeadLetter, Position, SessionStore
@@ -25,6 +25,18 @@ class Range:
 
 Pair = tuple[State | None, State | None]
 """A session's live state and its shadow's; None where there is none."""
+
+
+def pair_of(row: Sequence[Any], read: Callable[[Sequence[Any]], State]) -> Pair:
+    """Return the live and the shadow's state of a row that has the columns of both.
+
+    Args:
+        row: live columns first; all of one side are null where there is none.
+        read: makes a state of one side's columns.
+    """
+    width = len(row) // 2
+    live, shadow = row[:width], row[width:]
+    return None if live[0] is None else read(live), None if shadow[0] is None else read(shadow)
 
 
 def next_epoch(live: Iterable[Position], shadow: Iterable[Position]) -> int:

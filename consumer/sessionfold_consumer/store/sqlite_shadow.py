@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StoreUnusableError
-from ..state import state_columns
 from . import sql
 from .columns import SQLITE, comparison
 from .letters import letter_row
 from .messages import switched_message
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
-from .shadow import Pair, Range, next_epoch
+from .shadow import Pair, Range, next_epoch, pair_of
 from .sqlite import SqliteStore, position_of, state_of
 
 
@@ -71,14 +70,9 @@ class SqliteShadow(SqliteStore):
     def pairs(self, ranges: Mapping[int, Range]) -> Iterator[Pair]:
         """Yield the sessions that differ between the generations."""
         given = json.dumps([[partition, each.low, each.high] for partition, each in ranges.items()])
-        width = len(state_columns())
         with self._translated("read"):
             for row in self._database.execute(self._shadow["read_pairs"], (given,)):
-                live, shadow = row[:width], row[width:]
-                yield (
-                    None if live[0] is None else state_of(live),
-                    None if shadow[0] is None else state_of(shadow),
-                )
+                yield pair_of(row, state_of)
 
     def _turn(self) -> None:
         """Use the tables of the shadow; never those of what has become live since."""
