@@ -81,9 +81,10 @@ class Aim:
 
 
 AIMS = {
-    "the fill": Aim(has_come=Rebuild.is_filling, longest_seconds=0.5),
+    "the beginning of the fill": Aim(has_come=Rebuild.is_filling, longest_seconds=0.02),
     "the comparison and the switch": Aim(has_come=Rebuild.has_compared, longest_seconds=0.3),
     "the end of the switch": Aim(has_come=Rebuild.has_switched, longest_seconds=0.02),
+    "the fill": Aim(has_come=Rebuild.is_filling, longest_seconds=0.5),
     "any time": Aim(has_come=lambda _: True, longest_seconds=3.0),
 }
 
