@@ -13,8 +13,15 @@ def main() -> None:
     """Rebuild a store; the arguments are brokers, topic, store URL and number of processes."""
     servers, topic, store, processes = sys.argv[1:5]
     start = time.perf_counter()
-    settings = load({"bootstrap_servers": servers, "topic": topic, "store": store})
-    with rebuilder(settings, share=1.0, processes=int(processes)) as ready:
+    settings = load(
+        {
+            "bootstrap_servers": servers,
+            "topic": topic,
+            "store": store,
+            "processes": int(processes),
+        }
+    )
+    with rebuilder(settings, share=1.0) as ready:
         ready.prepare()
         ready.fill()
         found = ready.compare(0)

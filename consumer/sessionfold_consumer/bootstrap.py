@@ -24,7 +24,8 @@ from .broker import Broker
 from .commit import LeftOut
 from .config import Settings
 from .errors import BreakerOpenError, NothingToRebuildError, TopicChangedError
-from .observer import Observer
+from .observer import Observer, Progress
+from .parts import fold_in_parts, parts_of
 from .rebuild import (
     Excerpt,
     Reader,
@@ -35,7 +36,6 @@ from .rebuild import (
     left_out,
 )
 from .rebuild.decisions import decided
-from .rebuild.parts import fold_in_parts
 from .rebuild.what_if import Observing, Outlook, compared, fold_by, write_states
 from .service import Checks, Service
 from .source import Watermarks
@@ -63,6 +63,8 @@ class Wiring:
     """Join the consumer group (for ever), or take all partitions."""
     to_present_end: bool = False
     """Stop at the high watermarks of the start; only without a group."""
+    part: Mapping[int, int] | None = None
+    """Take these partitions alone, each up to an offset; only without a group."""
     embedded: bool = False
     """The broker is librdkafka's mock cluster, which answers no questions about topics."""
 
@@ -82,19 +84,20 @@ def service(
         broker = Broker(settings)
         identity = _identity(broker, settings, wiring)
         group_id = settings.group_id or store.info().group_id
-        everything = None if wiring.in_group else range(identity.partition_count)
+        everything = range(identity.partition_count)
+        partitions = None if wiring.in_group else sorted(wiring.part or everything)
         with (
             _rare_collections(),
             one_thread() as background,
-            _bound_source(settings, store, identity, group_id, everything) as (source, ends),
+            _bound_source(settings, store, identity, group_id, partitions) as (source, ends),
         ):
             yield Service(
                 source=source,
                 store=store,
                 topic=settings.topic,
                 owner=f"{socket.gethostname()}/{os.getpid()}",
-                batch_records=settings.batch_records,
-                until=ends if wiring.to_present_end else None,
+                batch_records=settings.part_records,
+                until=ends if wiring.to_present_end else wiring.part,
                 checks=Checks() if wiring.embedded else _checks(broker, identity),
                 limits=Limits(ratio=settings.breaker_ratio, run=settings.breaker_run),
                 accepted=settings.accept_gap,
@@ -103,22 +106,48 @@ def service(
             )
 
 
+def catch_up(
+    settings: Settings, observer: Observer, stopping: Callable[[], bool] = lambda: False
+) -> Progress:
+    """Fold all partitions up to their present ends, by as many processes as the settings say.
+
+    Raises:
+        ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
+    """
+    with closing(open_store(settings.store)) as store:  # made here, if it has to be
+        _refuse_stopped(store)
+    ends = end_offsets(settings)
+    parts = parts_of(len(ends), settings.processes)
+    return fold_in_parts(partial(_catch_up, settings, ends), parts, observer, stopping)
+
+
+def _catch_up(
+    settings: Settings,
+    ends: Mapping[int, int],
+    partitions: Sequence[int],
+    observer: Observer,
+    stopping: Callable[[], bool],
+) -> Progress:
+    """Fold these partitions."""
+    wiring = Wiring(in_group=False, part={each: ends[each] for each in partitions})
+    with service(settings, wiring, observer) as ready:
+        return ready.run(stopping)
+
+
 @contextmanager
 def rebuilder(
     settings: Settings,
     observer: Observer | None = None,
     stopping: Callable[[], bool] = lambda: False,
     share: float = REBUILD_SHARE,
-    processes: int = 1,
 ) -> Iterator[Rebuilder]:
     """Make what folds the topic anew beside the live state of a store.
 
     Args:
-        settings: which store, and where its topic is.
+        settings: which store, where its topic is, and how many processes fold at first.
         observer: sees the fold.
         stopping: asked between batches.
         share: the largest part of the time in which each process may write to the database.
-        processes: how many fold at a time, each a part of the partitions.
 
     Raises:
         ConsumerError: one of its kinds, when it could not work; see :mod:`errors`.
@@ -133,17 +162,12 @@ def rebuilder(
             return bounded.reader(shadow, ends, live.gaps(), passed)
 
         def fold_first() -> None:
-            # Smaller batches, so that all processes together hold no more records than one.
-            batch_records = max(1, settings.batch_records // processes)
-            smaller = settings.model_copy(update={"batch_records": batch_records})
-            fold_shadow = partial(_fold_shadow, smaller, share)
-            every = range(bounded.identity.partition_count)
-            parts = [each for each in (every[i::processes] for i in range(processes)) if each]
-            fold_in_parts(fold_shadow, parts, observer or Observer(), stopping)
+            if settings.processes > 1:
+                parts = parts_of(bounded.identity.partition_count, settings.processes)
+                fold_shadow = partial(_fold_shadow, settings, share)
+                fold_in_parts(fold_shadow, parts, observer or Observer(), stopping)
 
-        yield Rebuilder(
-            live, shadow, open_reader, stopping, fold_first if processes > 1 else lambda: None
-        )
+        yield Rebuilder(live, shadow, open_reader, stopping, fold_first)
 
 
 def _fold_shadow(
@@ -152,7 +176,7 @@ def _fold_shadow(
     partitions: Sequence[int],
     observer: Observer,
     stopping: Callable[[], bool],
-) -> None:
+) -> Progress:
     """Fold these partitions into the shadow of a store, up to where live is."""
     with (
         closing(open_store(settings.store, read_only=True)) as live,
@@ -163,7 +187,7 @@ def _fold_shadow(
         ends = {each: positions[each].next_offset for each in partitions if each in positions}
         passed = left_out(decided(shadow))
         with bounded.reader(shadow, ends, live.gaps(), passed) as reader:
-            reader.service.run(stopping)
+            return reader.service.run(stopping)
 
 
 def excerpt(settings: Settings, until: Until) -> Excerpt:
@@ -263,7 +287,7 @@ class _Bounded:
                 store=store,
                 topic=self.settings.topic,
                 owner=f"rebuild/{socket.gethostname()}/{os.getpid()}",
-                batch_records=self.settings.batch_records,
+                batch_records=self.settings.part_records,
                 until=ends,
                 checks=_checks(self.broker, self.identity),
                 limits=Limits(ratio=1, run=0),  # what was set aside once is again
@@ -347,7 +371,7 @@ def _bound_source(
     store: SessionStore,
     identity: TopicIdentity,
     group_id: str,
-    partitions: range | None,
+    partitions: Sequence[int] | None,
 ) -> Iterator[tuple[KafkaSource, Mapping[int, int]]]:
     with closing(KafkaSource(settings, group_id, partitions)) as source:
         marks = {each: source.watermarks(each) for each in range(identity.partition_count)}

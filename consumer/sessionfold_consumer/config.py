@@ -83,6 +83,9 @@ class Settings(BaseModel):
     """Kafka's group protocol: ``classic``, or ``consumer`` (KIP-848, brokers from 4.0 on)."""
     batch_records: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     """The most records that are folded and stored in one transaction."""
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many processes fold, each a part of the partitions; together they may hold as much in
+    memory as one."""
     group_instance_id: Annotated[str, Field(min_length=1, max_length=249)] | None = None
     """A name of this process in the group that outlives it (static membership, KIP-345)."""
     breaker_ratio: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -93,6 +96,11 @@ class Settings(BaseModel):
     """Deleted records to pass over, each as ``PARTITION:FIRST-LAST``."""
     kafka: Annotated[Mapping[str, SecretStr], Field(repr=False)] = {}
     """Further librdkafka settings; they win over the service's own."""
+
+    @property
+    def part_records(self) -> int:
+        """The most records that one of the processes folds and stores in one transaction."""
+        return max(1, self.batch_records // self.processes)
 
     def kafka_settings(self) -> dict[str, Any]:
         """Return what every client of the service starts from; secrets in clear."""

@@ -46,6 +46,11 @@ logger = logging.getLogger("sessionfold_consumer")
 FETCH_SECONDS = 0.2
 """The longest time that is fetched while another batch is being stored, or nothing comes."""
 
+_ROWS_PART = 0.5
+"""Batches get smaller when more than this part of their records comes to a row each.
+
+Rows take more memory than records, and where each record has its own, large batches gain little.
+"""
 _CONFIRM_SECONDS = 15.0
 _FENCED_SECONDS = 600.0
 _FENCED_TIMES = 5
@@ -139,6 +144,8 @@ class Service:
         self._generation: Generation | None = None
         self._waiting: list[int] = []
         self._caution = Caution(batch_records, sets_aside=sets_aside_fatal)
+        self._batch_rows = batch_records * _ROWS_PART
+        self._rows_of_a_record = _ROWS_PART
         self._work: _Work | None = None
         self._next: _Work | None = None
         self._fences: list[float] = []
@@ -213,7 +220,8 @@ class Service:
     def _fetch(self) -> Fetched:
         began = self._clock()
         try:
-            records = self._caution.batch_records
+            fitting = max(1, int(self._batch_rows / self._rows_of_a_record))
+            records = min(self._caution.batch_records, fitting)
             return self._source.fetch(records, FETCH_SECONDS, self._is_free)
         except LogTruncatedError:
             # The log of a topic that was created again looks truncated, too.
@@ -267,6 +275,7 @@ class Service:
         began = self._clock()
         commit = prepare(work.fetched, positions, self._until, self._caution.fatal, self._left_out)
         self._observer.staged("fold", self._clock() - began)
+        self._rows_of_a_record = max(_ROWS_PART, len(commit.rows) / (commit.records or 1))
         return commit
 
     def _finish_in_turn(self) -> None:

@@ -66,6 +66,15 @@ batch_records = click.option(
     show_envvar=True,
     help="The most records in one transaction.",
 )
+processes = click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Fold by so many processes at a time, each with a part of the partitions; they share what "
+    "--batch-records says.",
+)
 kafka = click.option(
     "--kafka",
     "-X",

@@ -79,14 +79,7 @@ the rebuilt state is live; what was live before is kept:
     metavar="PERCENT",
     help="Write to the database in at most this part of the time; the rest is the services'.",
 )
-@click.option(
-    "--processes",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Fold by so many processes at a time, each with a part of the partitions.",
-)
+@_options.processes
 @_options.differing_limit
 @_options.batch_records
 @_options.as_json
@@ -103,7 +96,6 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     into: str | None,
     schema: Path | None,
     share: int,
-    processes: int,
     limit: int,
     as_json: bool,
     kafka_options: tuple[str, ...],
@@ -138,7 +130,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     if undo:
         _undo(settings, share)
         return
-    with _ready(settings, share, processes) as (ready, progress):
+    with _ready(settings, share) as (ready, progress):
         found = _rebuilt(ready, progress, snapshot, limit)
         if found is not None:
             with _shown(found, as_json=as_json):
@@ -149,15 +141,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 @contextmanager
-def _ready(
-    settings: Settings, share: int, processes: int = 1
-) -> Iterator[tuple[Rebuilder, ProgressReporter]]:
+def _ready(settings: Settings, share: int) -> Iterator[tuple[Rebuilder, ProgressReporter]]:
     from ..bootstrap import rebuilder
 
     with (
         progress_reporter() as progress,
         stop_signals() as stopping,
-        rebuilder(settings, progress, stopping, share / 100, processes) as ready,
+        rebuilder(settings, progress, stopping, share / 100) as ready,
     ):
         yield ready, progress
 

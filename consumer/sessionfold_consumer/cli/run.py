@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import click
 
-from ..config import load
+from ..config import Settings, load
 from . import _options
 from ._logging import show_info
 from ._progress import progress_reporter
@@ -31,6 +31,7 @@ _STOP_SECONDS = 9.0
     help="Take all partitions without joining a group, fold up to the present end, and exit. Not "
     "beside a service on the same store: they would take the partitions from each other.",
 )
+@_options.processes
 @click.option(
     "--group-id",
     envvar="SESSIONFOLD_GROUP_ID",
@@ -96,6 +97,11 @@ def command(
     once. However it ends, the store is right, and the next run goes on from there.
     """
     settings = load(options, kafka_options)
+    if settings.processes > 1:
+        _refuse_together(metrics_address, until_caught_up=until_caught_up)
+        show_info()
+        _catch_up(settings)
+        return
     show_info()
     from ..bootstrap import Wiring, service
 
@@ -109,6 +115,31 @@ def command(
         stop_signals(stopped) as stopping,
     ):
         report.finish(ready.run(stopping))
+
+
+def _catch_up(settings: Settings) -> None:
+    from ..bootstrap import catch_up
+
+    stopped = threading.Event()
+    with (
+        progress_reporter() as report,
+        ending_in_time(stopped),
+        stop_signals(stopped) as stopping,
+    ):
+        report.finish(catch_up(settings, report, stopping))
+
+
+def _refuse_together(metrics_address: str | None, *, until_caught_up: bool) -> None:
+    if not until_caught_up:
+        raise click.UsageError(
+            "--processes is for --until-caught-up only; services that run for ever share the "
+            "partitions by themselves: start as many of them"
+        )
+    if metrics_address is not None:
+        raise click.UsageError(
+            "--processes and --metrics-address (or SESSIONFOLD_METRICS_ADDRESS) exclude each "
+            "other; give one of them"
+        )
 
 
 @contextmanager

@@ -29,8 +29,10 @@ logger = logging.getLogger("sessionfold_consumer")
 
 _PROBE_SECONDS = 1.0
 _QUEUE_KIBIBYTES = 16_384
-_FETCH_BYTES = 8 * 1024 * 1024
+_FETCH_BYTES = 4 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
+_LEAST_FETCH_BYTES = 2 * 1024 * 1024
+"""More than the largest record that the client takes by default, or it refuses to work."""
 _CHUNK_RECORDS = 10_000
 _CHUNK_SECONDS = 0.01
 
@@ -74,6 +76,7 @@ class KafkaSource:
         self._early: list[Message] = []
         self._is_away = self._all_down = False
         self._callback_error: KafkaException | None = None
+        self._batch_bytes = _BATCH_BYTES // settings.processes
         self._consumer = self._new_consumer()
 
     def changes(self) -> Changes:
@@ -124,7 +127,7 @@ class KafkaSource:
         """Return records as they come; see :class:`Source`."""
         self._go_on()
         ends: dict[int, int] = {}
-        gathered = _Gathered()
+        gathered = _Gathered(self._batch_bytes)
         early, self._early = self._early[:max_records], self._early[max_records:]
         gathered.add(self._take(early, ends))
         deadline = time.monotonic() + timeout_seconds
@@ -321,9 +324,9 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
         "fetch.wait.max.ms": 100,
         # The default of a second stalls a fast reader each time the queue was full.
         "fetch.queue.backoff.ms": 5,
-        "fetch.max.bytes": _FETCH_BYTES,
+        "fetch.max.bytes": max(_LEAST_FETCH_BYTES, _FETCH_BYTES // settings.processes),
         "queued.min.messages": 20_000,
-        "queued.max.messages.kbytes": _QUEUE_KIBIBYTES,
+        "queued.max.messages.kbytes": _QUEUE_KIBIBYTES // settings.processes,
     }
     if settings.group_protocol == "classic":
         ours["partition.assignment.strategy"] = "cooperative-sticky"
@@ -333,12 +336,12 @@ def _client_settings(settings: Settings, group_id: str) -> dict[str, Any]:
 
 
 class _Gathered:
-    """The records of a batch as they come, and how much room there is for more."""
+    """The records of a batch as they come, and how much room there is for more, in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self._most = self.room = room
         self.records: list[Message] = []
         self.keys: list[bytes | None] = []
-        self.room = _BATCH_BYTES
 
     def add(self, records: list[Message]) -> None:
         """Add records that are none of the client's errors."""
@@ -352,7 +355,7 @@ class _Gathered:
         """Return how many to take next: as many as fit, by the mean size of those we have."""
         got = len(self.records)
         chunk = min(max_records - got, _CHUNK_RECORDS)
-        taken = _BATCH_BYTES - self.room
+        taken = self._most - self.room
         return min(chunk, 1 + self.room * got // taken) if taken > 0 else chunk
 
     def batch(self) -> RecordBatch:
