@@ -99,7 +99,7 @@ class Comparison:
             return measured(command, self._records)
 
     def _command(self, topic: str, store: str) -> list[str]:
-        return [sys.executable, "-m", "benchmarks.timed_run", self._servers, topic, store]
+        return [sys.executable, "-m", "benchmarks.timed_run", self._servers, topic, store, "1"]
 
 
 def with_mutations(workload: Workload, bad: int) -> Iterator[Record]:

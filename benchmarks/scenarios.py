@@ -65,5 +65,5 @@ SCENARIOS = (
 RIVALS_SCENARIO = Scenario(
     name="rivals",
     about="live, small enough for those that are slow",
-    workload=Workload(events=1_000_000, sessions=84_000),
+    workload=Workload(events=3_000_000, sessions=251_000),
 )

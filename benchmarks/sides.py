@@ -15,18 +15,20 @@ from sessionfold_consumer.store import migrate_store, open_store
 from tests.services.postgres import PostgresServer, database_name
 
 BARE = "bare consume()"
+BY_TWO = "SQLite, by two"
+"""Folded by two processes, each with half of the partitions."""
 
 _MEBI = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """One read of a whole topic by one process."""
+    """One read of a whole topic by one program."""
 
     records_per_second: float
     """From the program's own first contact to its end, without its language's start."""
     cpu_microseconds: float
-    """Processor time per record, the whole process; for PostgreSQL without the server."""
+    """Processor time per record, all of its processes; for PostgreSQL without the server."""
     peak_mebibytes: float
 
 
@@ -64,8 +66,8 @@ class Sides:
         records = self.scenario.workload.events
         return measured(self._program("bare_consume", str(records)), records)
 
-    def fold(self, kind: Store) -> Measured:
-        """Fold into a fresh store.
+    def fold(self, kind: Store, processes: int = 1) -> Measured:
+        """Fold into a fresh store, by so many processes.
 
         Raises:
             RuntimeError: when the store has not all of it: a fast wrong answer is worth nothing.
@@ -73,7 +75,7 @@ class Sides:
         workload = self.scenario.workload
         with self._fresh_store(kind) as url:
             migrate_store(url)
-            found = measured(self._program("timed_run", url), workload.events)
+            found = measured(self._program("timed_run", url, str(processes)), workload.events)
             with closing(open_store(url, read_only=True)) as store:
                 counts = [state["event_count"] for state in store.states()]
         if (len(counts), sum(counts)) != (workload.sessions, workload.events):
@@ -88,7 +90,7 @@ class Sides:
         """
         with self._fresh_store(kind) as url:
             migrate_store(url)
-            run(self._program("timed_run", url))
+            run(self._program("timed_run", url, "1"))
             events = self.scenario.workload.events
             found = measured(self._program("timed_rebuild", url, str(processes)), events)
             with closing(open_store(url, read_only=True)) as store:
@@ -99,8 +101,12 @@ class Sides:
 
     def round(self) -> dict[str, Measured]:
         """Measure all, one after the other."""
-        kinds: list[Store] = ["SQLite", "PostgreSQL"] if self._postgres else ["SQLite"]
-        return {BARE: self.bare(), **{kind: self.fold(kind) for kind in kinds}}
+        found = {
+            BARE: self.bare(),
+            "SQLite": self.fold("SQLite"),
+            BY_TWO: self.fold("SQLite", processes=2),
+        }
+        return {**found, "PostgreSQL": self.fold("PostgreSQL")} if self._postgres else found
 
     def _program(self, name: str, *arguments: str) -> list[str]:
         module = f"benchmarks.{name}"
