@@ -59,14 +59,14 @@ def fold_in_parts(
     """
     mine, *theirs = parts
     running = [_start(fold, each) for each in theirs]
-    others = _Others(running, observer)
+    others = _Others(running, observer, stopping)
     try:
-        others.progressed(fold(mine, others, lambda: stopping() or others.have_failed()))
-        others.follow(stopping)
+        others.progressed(fold(mine, others, others.is_over))
+        others.follow()
         return others.together()
     finally:
         for each in running:
-            each.pipe.close()  # tells it to stop
+            each.pipe.close()  # ends what still goes on
             each.process.join()
 
 
@@ -102,10 +102,12 @@ def _start(fold: Fold, partitions: Sequence[int]) -> _Part:
 class _Others(Observer):
     """Hears what the other processes tell, and adds it to what is seen of this one's part."""
 
-    def __init__(self, parts: Sequence[_Part], observer: Observer) -> None:
+    def __init__(self, parts: Sequence[_Part], observer: Observer, stopping: Stopping) -> None:
         self._open = {each.pipe: each for each in parts}
         self._parts = parts
         self._observer = observer
+        self._stopping = stopping
+        self._are_told = False
         self._own: Progress | None = None
         self._error: ConsumerError | None = None
 
@@ -114,18 +116,24 @@ class _Others(Observer):
         self._own = progress
         self._observer.progressed(self.together())
 
-    def have_failed(self) -> bool:
-        """Take what was told since; say whether one of them ended with an error."""
+    def is_over(self) -> bool:
+        """Take what was told since, tell the others when all are to stop; say whether they are."""
         self._hear(0)
-        return self._error is not None
+        if self._error is None and self._stopping() and not self._are_told:
+            self._are_told = True
+            for pipe in self._open:
+                with suppress(OSError):  # it has ended by itself
+                    pipe.send(None)
+        return self._error is not None or self._are_told
 
-    def follow(self, stopping: Stopping) -> None:
+    def follow(self) -> None:
         """Wait until all have ended.
 
         Raises:
             ConsumerError: what one of them ended with.
         """
-        while self._open and self._error is None and not stopping():
+        while self._open and self._error is None:
+            self.is_over()
             if self._hear(_WAIT_SECONDS):
                 self._observer.progressed(self.together())
         if self._error is not None:
@@ -207,7 +215,7 @@ def _fold_part(pipe: Connection, fold: Fold, partitions: Sequence[int], parent: 
     logger.setLevel(parent.log_level)
 
     def is_over() -> bool:
-        return os.getppid() != parent.pid or pipe.poll()  # what can be read is its end
+        return os.getppid() != parent.pid or pipe.poll()  # a word, or the end of who says it
 
     try:
         teller.progressed(fold(partitions, teller, is_over))

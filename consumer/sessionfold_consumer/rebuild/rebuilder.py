@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from sessionfold_schemas import current
 
@@ -21,10 +21,19 @@ from ..errors import (
     RebuiltDiffersError,
     ShadowGoneError,
     StoreBusyError,
+    StoreUnusableError,
 )
 from ..service import Service
 from ..snapshot import Snapshot
-from ..store import DeadLetter, Position, Range, SessionStore, ShadowStatus, ShadowStore
+from ..store import (
+    DeadLetter,
+    Generation,
+    Position,
+    Range,
+    SessionStore,
+    ShadowStatus,
+    ShadowStore,
+)
 from .comparison import Comparison
 from .decisions import decide_alike, decided, left_out
 from .excerpt import refuse_missing
@@ -226,6 +235,7 @@ class Rebuilder:
             last()
             self._shadow.switch()
 
+        before = self._live.info().generation
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._reader() as reader:
@@ -235,11 +245,21 @@ class Rebuilder:
                     ):
                         return
             # What was folded in vain is taken back, and the service does not know that.
-            except (FencedError, StoreBusyError) as error:
+            except (FencedError, StoreUnusableError) as error:
+                if self._is_another(before):
+                    return  # the answer was lost, not the switch
+                if not isinstance(error, (FencedError, StoreBusyError)):
+                    raise
                 logger.warning("not switched yet (%d of %d): %s", attempt, _ATTEMPTS, error)
             if self._stopping():
                 break
         raise NotSwitchedError(attempt)
+
+    def _is_another(self, before: Generation) -> bool:
+        """Say whether another generation is live now, as far as the store says."""
+        with suppress(StoreUnusableError):
+            return self._live.info().generation != before
+        return False
 
     def _switch_now(self, service: Service, last: Callable[[], None]) -> bool:
         """Hold live, fold what is left, and do the last step; False when that took too long."""

@@ -24,6 +24,11 @@ class Seen(Observer):
     def __init__(self) -> None:
         self.last: Progress | None = None
 
+    @property
+    def records(self) -> int:
+        """Those of the last progress."""
+        return self.last.records if self.last else 0
+
     def progressed(self, progress: Progress) -> None:
         """Keep it."""
         self.last = progress
@@ -59,7 +64,7 @@ def go_on(partitions: Sequence[int], observer: Observer, stopping: Stopping) -> 
         observer.progressed(_after(1, partitions))
         assert time.monotonic() < deadline, partitions
         time.sleep(0.01)
-    return _after(1, partitions)
+    return _after(2, partitions)
 
 
 def end(partitions: Sequence[int], observer: Observer, stopping: Stopping) -> Progress:
@@ -127,7 +132,8 @@ def test_what_others_log_is_logged_here(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_all_stop_when_they_are_told_to() -> None:
-    """And have ended when the call returns."""
+    """And have ended when the call returns, with what they did last."""
     seen = Seen()
-    fold_in_parts(go_on, [[0], [1]], seen, lambda: seen.last is not None and seen.last.records > 1)
+    all_told = fold_in_parts(go_on, [[0], [1]], seen, lambda: seen.records > 1)
+    assert all_told.records == 4
     assert multiprocessing.active_children() == []
