@@ -237,23 +237,23 @@ class Rebuilder:
 
         before = self._live.info().generation
         for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._reader() as reader:
-                    self._fold(reader.service, self._stopping)
-                    if self._catch_up(reader.service) and self._switch_now(
-                        reader.service, compare_and_switch
-                    ):
-                        return
-            # What was folded in vain is taken back, and the service does not know that.
-            except (FencedError, StoreUnusableError) as error:
-                if self._is_another(before):
-                    return  # the answer was lost, not the switch
-                if not isinstance(error, (FencedError, StoreBusyError)):
-                    raise
-                logger.warning("not switched yet (%d of %d): %s", attempt, _ATTEMPTS, error)
+            # The answer may have been lost, and not the switch.
+            if self._is_another(before) or self._try_to_switch(attempt, compare_and_switch):
+                return
             if self._stopping():
                 break
-        raise NotSwitchedError(attempt)
+        if not self._is_another(before):
+            raise NotSwitchedError(attempt)
+
+    def _try_to_switch(self, attempt: int, last: Callable[[], None]) -> bool:
+        try:
+            with self._reader() as reader:
+                self._fold(reader.service, self._stopping)
+                return self._catch_up(reader.service) and self._switch_now(reader.service, last)
+        # What was folded in vain is taken back, and the service does not know that.
+        except (FencedError, StoreBusyError) as error:
+            logger.warning("not sure to be switched (%d of %d): %s", attempt, _ATTEMPTS, error)
+            return False
 
     def _is_another(self, before: Generation) -> bool:
         """Say whether another generation is live now, as far as the store says."""
