@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, suppress
 
 from sessionfold_schemas import current
@@ -28,6 +28,7 @@ from ..snapshot import Snapshot
 from ..store import (
     DeadLetter,
     Generation,
+    Pair,
     Position,
     Range,
     SessionStore,
@@ -85,6 +86,7 @@ class Rebuilder:
         self._stopping = stopping
         self._fold_first = fold_first
         self._compared: dict[int, int] = {}
+        self._differing: set[int] = set()
 
     def prepare(self, snapshot: Snapshot | None = None) -> bool:
         """Begin a shadow, or find one that an earlier rebuild has begun; say whether it goes on.
@@ -137,10 +139,11 @@ class Rebuilder:
             limit: how many sessions that differ to keep.
         """
         comparison = Comparison(limit=limit)
+        self._differing.clear()
         with self._shadow.snapshot():
             reached = self._reached()
             ranges = {p: Range(low=0, high=each.next_offset) for p, each in reached.items()}
-            comparison.take(self._shadow.pairs(ranges))
+            comparison.take(self._not_seen(self._shadow.pairs(ranges)))
             rebuilt = [*self._shadow.dead_letters()]
         live = [each for each in self._live.dead_letters() if _is_before(each, reached)]
         comparison.take_letters(live, rebuilt)
@@ -282,10 +285,19 @@ class Rebuilder:
             raise DecisionsChangedError
         lows = {p: self._compared.get(p, 0) for p in self._reached()}
         ranges = {p: Range(low=low, high=_NO_END) for p, low in lows.items()}
-        comparison.take(self._shadow.pairs(ranges))
+        comparison.take(self._not_seen(self._shadow.pairs(ranges)))
         comparison.take_letters(self._live.dead_letters(), self._shadow.dead_letters())
         if not (comparison.is_same or accept):
             raise RebuiltDiffersError(str(comparison))
+
+    def _not_seen(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Leave out sessions that were found to differ before: each is counted once."""
+        for live, rebuilt in pairs:
+            there = live or rebuilt or {}
+            key = hash((there["session_id"], there["partition"]))  # smaller than the two
+            if key not in self._differing:
+                self._differing.add(key)
+                yield live, rebuilt
 
 
 class _TooSlowError(Exception):

@@ -204,6 +204,20 @@ def test_a_value_that_is_changed_after_the_comparison_is_named_by_the_switch(sce
     assert [each.field for each in found.changes] == ["task"]
 
 
+def test_a_session_that_differs_again_is_counted_once(scene: Scene) -> None:
+    """Live has gone on with it, and it is compared at each try to switch."""
+    scene.store.tables.states["a", 0]["task"] = "by hand"
+    rebuilder = scene.rebuilder()
+    rebuilder.prepare()
+    rebuilder.fill()
+    found = rebuilder.compare(10)
+    scene.fold((0, event("a", session_eval=1.0)))
+    with pytest.raises(RebuiltDiffersError, match="1 session"):
+        rebuilder.switch(found, accept=False)
+    rebuilder.switch(found, accept=True)
+    assert (found.sessions, len(found.changes)) == (1, 1)
+
+
 @pytest.mark.parametrize("lost", ["live", "rebuilt"])
 def test_a_session_that_only_one_has_is_named(scene: Scene, lost: str) -> None:
     """Without a field."""
