@@ -21,8 +21,6 @@ ONE = ("only",)
 GROUP = ("first", "second", "third")
 AMOUNTS = [(3, 0.5), pytest.param(50, 60.0, marks=pytest.mark.soak)]
 """How many rebuilds are killed, and for how many seconds all goes on before each further step."""
-BATCH_RECORDS = "500"
-"""So that a fill has several transactions, between which it can be killed."""
 
 
 @pytest.fixture
@@ -32,21 +30,38 @@ def rate(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
+def batches(rate: int) -> dict[str, str]:
+    """So that a fill has several transactions, between which it can be killed; not thousands."""
+    return {"SESSIONFOLD_BATCH_RECORDS": str(rate)}
+
+
+@pytest.fixture
 def on_sqlite(
-    broker: Broker, topic: str, cli: CommandLine, folder: Path, rate: int
+    broker: Broker,
+    topic: str,
+    cli: CommandLine,
+    folder: Path,
+    rate: int,
+    batches: dict[str, str],
 ) -> Iterator[Live]:
     """One service on a file."""
-    cli.environment["SESSIONFOLD_BATCH_RECORDS"] = BATCH_RECORDS
+    cli.environment |= batches
     with under_load(broker, topic, cli, folder, ONE, rate) as live:
         yield live
 
 
 @pytest.fixture
 def on_postgres(
-    broker: Broker, topic: str, cli: CommandLine, folder: Path, database: str, rate: int
+    broker: Broker,
+    topic: str,
+    cli: CommandLine,
+    folder: Path,
+    database: str,
+    rate: int,
+    batches: dict[str, str],
 ) -> Iterator[Live]:
     """Three services in one group on a database that was migrated, as operators have to."""
-    cli.environment |= {"SESSIONFOLD_STORE": database, "SESSIONFOLD_BATCH_RECORDS": BATCH_RECORDS}
+    cli.environment |= {"SESSIONFOLD_STORE": database, **batches}
     migrated = cli("store", "migrate")
     if migrated.returncode == ConfigurationError.exit_code:
         pytest.skip(migrated.stderr)
