@@ -5,22 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
+from benchmarks.timed_run import settings_of
 from sessionfold_consumer.bootstrap import rebuilder
-from sessionfold_consumer.config import load
 
 
 def main() -> None:
-    """Rebuild a store; the arguments are brokers, topic, store URL and number of processes."""
-    servers, topic, store, processes = sys.argv[1:5]
+    """Rebuild a store; the arguments are those of ``settings_of``."""
     start = time.perf_counter()
-    settings = load(
-        {
-            "bootstrap_servers": servers,
-            "topic": topic,
-            "store": store,
-            "processes": int(processes),
-        }
-    )
+    settings = settings_of(sys.argv[1:])
     with rebuilder(settings, share=1.0) as ready:
         ready.prepare()
         ready.fill()

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from sessionfold_consumer.bootstrap import Wiring, catch_up, service
-from sessionfold_consumer.config import load
+from sessionfold_consumer.config import Settings, load
 from sessionfold_consumer.observer import Observer
 
 
+def settings_of(arguments: Sequence[str]) -> Settings:
+    """Return the settings that brokers, topic, store URL and number of processes make."""
+    names = ("bootstrap_servers", "topic", "store", "processes")
+    return load(dict(zip(names, arguments, strict=True)))
+
+
 def main() -> None:
-    """Fold a topic into a store; the arguments are brokers, topic, store URL and processes."""
-    servers, topic, store, processes = sys.argv[1:5]
+    """Fold a topic into a store; the arguments are those of ``settings_of``."""
     start = time.perf_counter()
-    settings = load(
-        {
-            "bootstrap_servers": servers,
-            "topic": topic,
-            "store": store,
-            "processes": int(processes),
-        }
-    )
+    settings = settings_of(sys.argv[1:])
     if settings.processes > 1:
         catch_up(settings, Observer())
     else:

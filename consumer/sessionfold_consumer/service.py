@@ -441,9 +441,7 @@ class Service:
 
     def _is_switched(self) -> bool:
         """Say whether the live generation is another than the one of the first claim."""
-        with suppress(StoreUnusableError):
-            return self._store.info().generation != self._generation
-        return False
+        return is_another_live(self._store, self._generation)
 
     def _claim_again(self) -> None:
         held = [*self._positions]
@@ -543,6 +541,13 @@ class Service:
             return False
         held = self._positions.get(partition)
         return held is not None and held.next_offset >= self._until[partition]
+
+
+def is_another_live(store: SessionStore, before: Generation | None) -> bool:
+    """Say whether another generation is live now; not when the store does not say."""
+    with suppress(StoreUnusableError):
+        return store.info().generation != before
+    return False
 
 
 def _covers(gap: Gap, position: Position, low: int) -> bool:

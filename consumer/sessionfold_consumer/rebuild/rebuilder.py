@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 from sessionfold_schemas import current
 
@@ -21,13 +21,11 @@ from ..errors import (
     RebuiltDiffersError,
     ShadowGoneError,
     StoreBusyError,
-    StoreUnusableError,
 )
-from ..service import Service
+from ..service import Service, is_another_live
 from ..snapshot import Snapshot
 from ..store import (
     DeadLetter,
-    Generation,
     Pair,
     Position,
     Range,
@@ -241,11 +239,13 @@ class Rebuilder:
         before = self._live.info().generation
         for attempt in range(1, _ATTEMPTS + 1):
             # The answer may have been lost, and not the switch.
-            if self._is_another(before) or self._try_to_switch(attempt, compare_and_switch):
+            if is_another_live(self._live, before) or self._try_to_switch(
+                attempt, compare_and_switch
+            ):
                 return
             if self._stopping():
                 break
-        if not self._is_another(before):
+        if not is_another_live(self._live, before):
             raise NotSwitchedError(attempt)
 
     def _try_to_switch(self, attempt: int, last: Callable[[], None]) -> bool:
@@ -257,12 +257,6 @@ class Rebuilder:
         except (FencedError, StoreBusyError) as error:
             logger.warning("not sure to be switched (%d of %d): %s", attempt, _ATTEMPTS, error)
             return False
-
-    def _is_another(self, before: Generation) -> bool:
-        """Say whether another generation is live now, as far as the store says."""
-        with suppress(StoreUnusableError):
-            return self._live.info().generation != before
-        return False
 
     def _switch_now(self, service: Service, last: Callable[[], None]) -> bool:
         """Hold live, fold what is left, and do the last step; False when that took too long."""
