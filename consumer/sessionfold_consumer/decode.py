@@ -8,10 +8,11 @@ an exception for each refusal, and that costs more than ten good records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
-from typing import NamedTuple, TypeVar, cast
+from itertools import count
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,6 @@ from sessionfold_schemas import decode as decode_strictly
 from .fields import Column, pieces, read_fields, text_fault
 from .records import RecordBatch
 from .walk import WORD_BYTES, Fault, Places, Walk, same_bytes, words_of
-
-T = TypeVar("T")
-
 
 _DETAILS = {
     int(fault): f"the body does not decode: {error.__name__}"
@@ -59,7 +57,8 @@ class Events:
     """The valid events of a batch, by columns.
 
     ``accepted`` are their places; each column's places are among them. ``columns`` are by the
-    fields' names; a field that no event gives has an empty column or none.
+    fields' names; a field that no event gives has an empty column or none. ``sessions`` has for
+    every record, valid or not, the number of its key, whose bytes are in ``session_ids``.
     """
 
     batch: RecordBatch
@@ -67,6 +66,8 @@ class Events:
     accepted: Places
     columns: dict[str, Column]
     refused: list[Refused]
+    sessions: NDArray[np.int64]
+    session_ids: list[bytes]
 
 
 def decode(batch: RecordBatch) -> Events:
@@ -74,7 +75,8 @@ def decode(batch: RecordBatch) -> Events:
     walk = _walk(batch.values)
     columns = _merged([read_fields(walk, contract) for contract in reversed(published())])
     walk.refuse_unknown()
-    _check_keys(walk, batch, columns)
+    sessions, session_ids = numbered(batch.keys)
+    _check_keys(walk, batch.keys, _bad(session_ids)[sessions], columns)
     accepted = np.flatnonzero(walk.valid)
     if len(accepted) < len(batch):
         columns = {name: _accepted(walk, column) for name, column in columns.items()}
@@ -84,6 +86,8 @@ def decode(batch: RecordBatch) -> Events:
         accepted=accepted,
         columns=columns,
         refused=_refusals(walk, batch),
+        sessions=sessions,
+        session_ids=session_ids,
     )
 
 
@@ -99,6 +103,16 @@ def _walk(values: list[bytes | None]) -> Walk:
         return Walk(cast("list[bytes]", values))
     except TypeError:
         return Walk([value or b"" for value in values])
+
+
+def numbered(keys: Sequence[bytes | None]) -> tuple[NDArray[np.int64], list[bytes]]:
+    """Return a number for each key, and the keys by their numbers, in the order they first come.
+
+    Null is among them as a key without bytes.
+    """
+    numbers: defaultdict[bytes | None, int] = defaultdict(count().__next__)
+    by_key = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
+    return by_key, [key or b"" for key in numbers]
 
 
 def _merged(parts: Iterable[dict[str, Column]]) -> dict[str, Column]:
@@ -120,17 +134,39 @@ def _concatenated(columns: list[Column]) -> Column:
     return whole.only(np.argsort(whole.places, kind="stable"))
 
 
-def _check_keys(walk: Walk, batch: RecordBatch, columns: dict[str, Column]) -> None:
+def _check_keys(
+    walk: Walk, keys: list[bytes | None], bad: NDArray[np.bool_], columns: dict[str, Column]
+) -> None:
     """Refuse records whose key is not the session ID, or whose session ID is not allowed."""
     column = columns.get(current().key.name)
     if column is None:
         return
+    same = ~bad if _are_all_keys(walk, keys, column) else _are_keys(walk, keys, column) & ~bad
+    if same.all():
+        return
+    whole = walk.valid & ~same
+    walk.valid &= same
+    _note_others_keys(walk, column.only(~same[column.places]), whole)
+
+
+def _are_all_keys(walk: Walk, keys: list[bytes | None], column: Column) -> bool:
+    """Say whether every record has its key for a session ID, all of one size, as mostly."""
     assert column.ends is not None  # noqa: S101 - a string column
-    keys = cast("list[bytes]", batch.keys)
-    if not all(keys):
-        keys = [key or b"" for key in keys]
-    joined = b"".join((*keys, bytes(WORD_BYTES)))
-    sizes = np.fromiter(map(len, keys), np.int64, len(keys))
+    if len(column.places) < len(keys):
+        return False
+    sizes = column.ends - column.values
+    size = int(sizes[0])
+    if not size or (sizes != size).any():
+        return False
+    found: list[bytes] = walk.strings(column.values, size).tolist()
+    return found == keys
+
+
+def _are_keys(walk: Walk, keys: list[bytes | None], column: Column) -> NDArray[np.bool_]:
+    """Say of each record whether its session ID is its key."""
+    assert column.ends is not None  # noqa: S101 - a string column
+    joined = b"".join([*(key or b"" for key in keys), bytes(WORD_BYTES)])
+    sizes = np.fromiter((len(key or b"") for key in keys), np.int64, len(keys))
     starts = (np.cumsum(sizes) - sizes)[column.places]
     same = np.zeros(len(keys), bool)
     same[column.places] = sizes[column.places] == column.ends - column.values
@@ -140,23 +176,17 @@ def _check_keys(walk: Walk, batch: RecordBatch, columns: dict[str, Column]) -> N
         (words_of(joined), starts[alike]),
         sizes[column.places[alike]],
     )
-    if not _are_plain_ids(joined, sizes):
-        bad_ids = {key for key in set(keys) if not _is_session_id(key)}
-        same &= ~np.fromiter(map(bad_ids.__contains__, keys), bool, len(keys))
-    whole = walk.valid & ~same
-    walk.valid &= same
-    _note_others_keys(walk, column.only(~same[column.places]), whole)
+    return same
 
 
-def _are_plain_ids(joined: bytes, sizes: NDArray[np.int64]) -> bool:
-    """Say whether all keys are session IDs without a character outside of ASCII; mostly so."""
-    data = np.frombuffer(joined, np.uint8, len(joined) - WORD_BYTES)
-    return bool(
-        (sizes > 0).all()
-        and (sizes <= MAX_SESSION_ID_BYTES).all()
-        and data.min() >= ord(" ")
-        and data.max() <= ord("~")
-    )
+def _bad(session_ids: list[bytes]) -> NDArray[np.bool_]:
+    """Say of each whether it is not allowed; mostly all are, and without a character beyond ASCII."""
+    joined = b"".join(session_ids)
+    is_printable = joined.isascii() and joined.decode("ascii").isprintable()
+    longest = max(map(len, session_ids), default=0)
+    if is_printable and longest <= MAX_SESSION_ID_BYTES and all(session_ids):
+        return np.zeros(len(session_ids), bool)
+    return np.array([not _is_session_id(each) for each in session_ids])
 
 
 def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> None:
@@ -170,15 +200,6 @@ def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> N
             walk.faults[place] = Fault.NO_TEXT
         elif whole[place] and _is_session_id(session_id):
             walk.faults[place] = Fault.OTHER_KEY
-
-
-def chosen(parts: list[T], places: Places) -> list[T]:
-    """Return the parts at these places (ascending); nearly always that is all of them."""
-    if len(places) == len(parts):
-        return parts
-    mask = np.zeros(len(parts), np.uint8)
-    mask[places] = 1
-    return list(compress(parts, mask.tobytes()))
 
 
 def _is_session_id(key: bytes) -> bool:

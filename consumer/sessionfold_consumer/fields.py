@@ -5,7 +5,10 @@ A column may hold values of records that were refused after it was read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,9 @@ from sessionfold_schemas import (
 from .walk import WORD_BYTES, Fault, Places, Walk, varint_at
 
 _TEXTS_TOGETHER = 16
+_MOST_SIZES = 16
+_MOST_BYTES = 4_096
+"""Texts of few sizes, and of no great ones, are looked at together with those of the same size."""
 
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
@@ -59,18 +65,39 @@ def read_fields(walk: Walk, contract: Contract) -> dict[str, Column]:
     columns: dict[str, Column] = {}
     if not len(places):
         return columns
-    for field in contract.fields:
-        given = walk.present(places) if field.optional else places
-        columns[field.name] = _READERS[field.type](walk, given)
-        _check_values(walk, field, columns[field.name])
+    for is_optional, fields in groupby(contract.fields, attrgetter("optional")):
+        if is_optional:
+            columns |= _read_optional(walk, places, [*fields])
+        else:
+            columns |= {field.name: _read(walk, field, places) for field in fields}
     unread = walk.at(places) != walk.ends(places)
     if unread.any():
         walk.refuse(places[unread])
     return columns
 
 
+def _read_optional(walk: Walk, places: Places, fields: Sequence[Field]) -> dict[str, Column]:
+    """Read optional fields in a row. An event gives few of them: the walk steps over the others."""
+    columns: dict[str, Column] = {}
+    next_given = walk.pass_nulls(places, len(fields))
+    for number, field in enumerate(fields):
+        here = np.flatnonzero(next_given == number)
+        if not len(here):
+            continue
+        columns[field.name] = _read(walk, field, walk.given(places[here]))
+        passed = walk.pass_nulls(places[here], len(fields) - number - 1)
+        next_given[here] = number + 1 + passed
+    return columns
+
+
+def _read(walk: Walk, field: Field, places: Places) -> Column:
+    column = _READERS[field.type](walk, places)
+    _check_values(walk, field, column)
+    return column
+
+
 def _read_text(walk: Walk, places: Places) -> Column:
-    length = walk.varint(places)
+    length = walk.short_varint(places)
     negative = length < 0
     if negative.any():
         walk.refuse(places[negative], Fault.CUT)
@@ -90,7 +117,7 @@ def _read_texts(walk: Walk, places: Places) -> Column:
     In each round the next text of all lists that have one is read; ``MAX_ITEMS`` bounds the rounds.
     """
     start = walk.at(places)
-    count = walk.varint(places)
+    count = walk.short_varint(places)
     # Each item takes a byte at least. What follows a count that is refused decides what is wrong.
     wrong = (count < 0) | (count > MAX_ITEMS) | (count > walk.ends(places) - walk.at(places))
     if wrong.any():
@@ -169,14 +196,49 @@ def _check_texts(walk: Walk, column: Column) -> None:
     As signed bytes ASCII is positive, so a text whose least byte is positive needs no second look.
     """
     assert column.ends is not None  # noqa: S101 - a string column
-    filled = np.flatnonzero(column.ends > column.values)
-    if not len(filled):
+    sizes = column.ends - column.values
+    few = _few_sizes(sizes)
+    if few is None:
+        _look_twice(walk, column.only(_least_bytes(walk, column, sizes) <= 0))
         return
-    bounds = np.empty(2 * len(filled), np.int64)
-    bounds[::2], bounds[1::2] = column.values[filled], column.ends[filled]
-    least = np.minimum.reduceat(walk.signed, bounds)[::2]
-    suspects = filled[least <= 0]
-    texts = pieces(walk.joined, column.only(suspects))
+    for size, count in few.items():
+        some = column if count == len(sizes) else column.only(sizes == size)
+        texts = walk.strings(some.values, size).view(np.uint8)
+        if texts.view(np.int8).min() <= 0 and not _are_texts_of_size(texts, size):
+            _look_twice(walk, some)
+
+
+def _few_sizes(sizes: NDArray[np.int64]) -> dict[int, int] | None:
+    """Return how many texts there are of each size but 0, or None when there are too many sizes."""
+    if sizes.max(initial=0) > _MOST_BYTES:
+        return None
+    counts = np.bincount(sizes)
+    different = np.flatnonzero(counts[1:]) + 1
+    if len(different) > _MOST_SIZES:
+        return None
+    return dict(zip(different.tolist(), counts[different].tolist(), strict=True))
+
+
+def _least_bytes(walk: Walk, column: Column, sizes: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Return the least byte of each text, and 1 of each that is empty."""
+    filled = np.flatnonzero(sizes)
+    bounds = np.empty((len(filled), 2), np.int64)
+    bounds[:, 0] = column.values[filled]
+    bounds[:, 1] = bounds[:, 0] + sizes[filled]
+    least = np.ones(len(sizes), np.int8)
+    least[filled] = np.minimum.reduceat(walk.signed, bounds.ravel())[::2]
+    return least
+
+
+def _are_texts_of_size(texts: NDArray[np.uint8], size: int) -> bool:
+    """Say whether all are UTF-8 without U+0000: the whole is, and no character goes over an end."""
+    continues = (texts[::size] & 0xC0) == 0x80  # noqa: PLR2004 - RFC 3629: not a character's first
+    return not continues.any() and _is_text(texts.tobytes())
+
+
+def _look_twice(walk: Walk, suspects: Column) -> None:
+    """Refuse of these texts those that are none, and note why."""
+    texts = pieces(walk.joined, suspects)
     if _are_texts(texts):
         return
     found: list[Fault | None] = []
@@ -184,8 +246,7 @@ def _check_texts(walk: Walk, column: Column) -> None:
         some = texts[begun : begun + _TEXTS_TOGETHER]
         found += [None] * len(some) if _are_texts(some) else map(text_fault, some)
     for fault in {each for each in found if each is not None}:
-        wrong = suspects[[each is fault for each in found]]
-        walk.refuse(column.places[wrong], fault)
+        walk.refuse(suspects.places[[each is fault for each in found]], fault)
 
 
 def pieces(joined: bytes, column: Column) -> list[bytes]:
@@ -208,11 +269,11 @@ def texts_of(encoded: bytes) -> list[str]:
 
 def _are_texts(parts: list[bytes]) -> bool:
     """Say whether all are UTF-8 without U+0000, at once: no character goes over a line's end."""
-    whole = b"\n".join(parts)
-    try:
-        return text_problem(whole.decode()) is None
-    except UnicodeDecodeError:
-        return False
+    return _is_text(b"\n".join(parts))
+
+
+def _is_text(data: bytes) -> bool:
+    return text_fault(data) is None
 
 
 def text_fault(data: bytes) -> Fault | None:

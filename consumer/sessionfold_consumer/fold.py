@@ -12,8 +12,7 @@ values to indexed arrays").
 
 from __future__ import annotations
 
-from collections import defaultdict
-from itertools import count, repeat
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from sessionfold_schemas import Field, current
 
-from .decode import Events, chosen
+from .decode import Events, numbered
 from .fields import Column, pieces, texts_of
 from .state import Row
 
@@ -61,10 +60,11 @@ class _Grouping:
     def __init__(self, events: Events) -> None:
         batch = events.batch
         places = events.accepted
-        keys = chosen(batch.keys, places)
-        numbers: defaultdict[bytes | None, int] = defaultdict(count().__next__)
-        session = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
-        names = [key.decode() for key in numbers if key is not None]
+        session, session_ids = events.sessions, events.session_ids
+        if len(places) < len(batch):
+            keys = [session_ids[each] for each in session[places].tolist()]
+            session, session_ids = numbered(keys)
+        names = [*map(bytes.decode, session_ids)]
         partition = batch.partition_column[places]
         group, self.session_ids, self.partitions = _by_partition(session, partition, names)
         self.size = len(self.session_ids)

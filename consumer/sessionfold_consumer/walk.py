@@ -1,4 +1,4 @@
-"""A walk over the joined bytes of a batch, all records at once; :mod:`fields` says over what.
+"""A walk over the joined bytes of records, all at once; :mod:`fields` says over what.
 
 A cursor per record stands where its next field begins; a record that breaks a rule is marked and
 its cursor parked at its end, so that no record is read beyond its own bytes and none is judged by
@@ -10,6 +10,7 @@ shortest varints, a union index of one byte, nothing after the last field.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -32,8 +33,8 @@ varint, double) takes more than 10 bytes, so none leaves the buffer."""
 WORD_BYTES = 8
 _LONGEST_BYTES = 10
 """Of a varint of 64 bits."""
-_MINUS_TWO = 3
-"""As a zigzag number."""
+_PLUS_ONE, _MINUS_TWO = 2, 3
+"""As zigzag numbers."""
 _TOP_BITS = np.uint64(0x8080808080808080)
 _ONE = np.uint64(1)
 _PACKING = [
@@ -64,11 +65,10 @@ class Fault(IntEnum):
 
 
 class Walk:
-    """The state of one walk over a batch's bytes: cursors, ends and verdicts, one per record."""
+    """The state of one walk over records' bytes: cursors, ends and verdicts, one per record."""
 
-    def __init__(self, values: list[bytes]) -> None:
-        self.values = values
-        self.joined = b"".join((*values, _PADDING))
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.joined = b"".join([*values, _PADDING])
         self.data = np.frombuffer(self.joined, np.uint8)
         self.signed = self.data.view(np.int8)
         self.words = words_of(self.joined)
@@ -80,6 +80,11 @@ class Walk:
         self.known = np.zeros(len(values), bool)
         self.valid = (lengths >= HEADER_BYTES) & (lengths <= MAX_RECORD_BYTES)
         self.faults = np.zeros(len(values), np.uint8)
+
+    def strings(self, starts: Places, size: int) -> NDArray[np.void]:
+        """Return strings of one size, which is not 0: an array of so many bytes each."""
+        every = np.ndarray((len(self.joined) - size + 1,), f"V{size}", self.joined, strides=(1,))
+        return every[starts]
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
@@ -114,31 +119,37 @@ class Walk:
         if beyond.any():
             self.refuse(places[beyond], fault)
 
-    def varint(self, places: Places) -> NDArray[np.int64]:
-        """Read one zigzag varint at each cursor and move on.
+    def short_varint(self, places: Places) -> NDArray[np.int64]:
+        """Read one zigzag varint at each cursor, mostly of one byte, and move on.
 
         Refused are varints of more than 64 bits and longer ones than needed.
         """
-        cursor = self.at(places) + 1
-        byte = self.data[cursor - 1]
-        raw = (byte & 0x7F).astype(np.uint64)
-        self.advance(places, cursor)
+        cursor = self.at(places)
+        byte = self.data[cursor]
+        raw = byte.astype(np.uint64)
+        self.advance(places, cursor + 1)
         longer = np.flatnonzero(byte >= 0x80)  # noqa: PLR2004 - the continuation bit
         if len(longer):
-            raw[longer] = self._longer_varint(places[longer], cursor[longer] - 1)
-        half: NDArray[np.int64] = (raw >> np.uint64(1)).view(np.int64)
-        sign: NDArray[np.int64] = (raw & np.uint64(1)).view(np.int64)
-        return np.asarray(half ^ -sign, np.int64)
+            raw[longer] = self._raw_varint(places[longer], cursor[longer])
+        return _from_zigzag(raw)
 
-    def _longer_varint(self, places: Places, cursor: Places) -> NDArray[np.uint64]:
-        """Read varints of more than one byte at these cursors, and move the places' on."""
+    def varint(self, places: Places) -> NDArray[np.int64]:
+        """Read one zigzag varint at each cursor, as :meth:`short_varint` does, of any size."""
+        cursor = self.at(places)
+        nothing_left = cursor >= self.ends(places)
+        if nothing_left.any():
+            self.refuse(places[nothing_left], Fault.CUT)
+        return _from_zigzag(self._raw_varint(places, cursor))
+
+    def _raw_varint(self, places: Places, cursor: Places) -> NDArray[np.uint64]:
+        """Read varints at these cursors, and move the places' on."""
         word = self.words[cursor]
         stop = ~word & _TOP_BITS
         # All bits up to those of the byte that ends the varint; all 64 when none of the eight does.
         within = stop ^ (stop - _ONE)
         size = np.bitwise_count(within).astype(np.int64) >> 3
         last = within ^ (within >> np.uint64(WORD_BYTES))
-        wrong = (word & last) == 0
+        wrong = ((word & last) == 0) & (size > 1)
         raw = _packed(word & within & ~_TOP_BITS)
         for i in np.flatnonzero(stop == 0).tolist():
             raw[i], size[i], wrong[i] = self._any_varint(int(cursor[i]))
@@ -181,18 +192,38 @@ class Walk:
         """Return where these records end."""
         return self.end if places is self.every else self.end[places]
 
-    def present(self, places: Places) -> Places:
-        """Read one union index at each cursor; return the records whose value is not null."""
+    def given(self, places: Places) -> Places:
+        """Read a union index that is not 0 at each cursor; return the records that it is 1 in."""
         cursor = self.at(places)
         branch = self.data[cursor]
         self.advance(places, cursor + 1)
-        wrong = np.flatnonzero((branch & 0xFD) != 0)  # zigzag of 1 is 2
-        if len(wrong):
-            # A record that was refused before stands at its end, in front of another's bytes.
-            wrong = wrong[self.valid[places[wrong]]]
-            self._refuse_branches(places[wrong], cursor[wrong], branch[wrong])
-        given: Places = places[branch == 2]  # noqa: PLR2004
-        return given
+        is_given = branch == _PLUS_ONE
+        if is_given.all():
+            return places
+        wrong = np.flatnonzero(~is_given)
+        # A record that was refused before stands at its end, in front of another's bytes.
+        wrong = wrong[self.valid[places[wrong]]]
+        self._refuse_branches(places[wrong], cursor[wrong], branch[wrong])
+        return places[is_given]
+
+    def pass_nulls(self, places: Places, most: int) -> NDArray[np.int64]:
+        """Move each cursor over the union indices that are 0, at most so many; return how many.
+
+        Each is a byte. Of a word the lowest bit that is set says how many of them are 0.
+        """
+        cursor = self.at(places)
+        passed = _zeros_below(self.words[cursor])
+        for begun in range(WORD_BYTES, most, WORD_BYTES):
+            more = np.flatnonzero((passed == begun) & (cursor + begun <= self.ends(places)))
+            passed[more] += _zeros_below(self.words[cursor[more] + begun])
+        np.minimum(passed, most, out=passed)
+        self.advance(places, cursor + passed)
+        return passed
+
+
+def _zeros_below(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return how many of a word's bytes are 0 below the lowest that is not."""
+    return np.bitwise_count(~words & (words - _ONE)).astype(np.int64) >> 3
 
 
 def varint_at(data: bytes, at: int) -> tuple[int, int]:
@@ -234,8 +265,17 @@ def same_bytes(some: Strings, others: Strings, sizes: NDArray[np.int64]) -> NDAr
     return same
 
 
+def _from_zigzag(raw: NDArray[np.uint64]) -> NDArray[np.int64]:
+    half: NDArray[np.int64] = (raw >> _ONE).view(np.int64)
+    sign: NDArray[np.int64] = (raw & _ONE).view(np.int64)
+    return np.asarray(half ^ -sign, np.int64)
+
+
 def _packed(groups: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Join the lower seven bits of each byte, the lowest byte first, to one number."""
+    """Join the lower seven bits of each byte, the lowest byte first, to one number, in place."""
     for low, high, gap in _PACKING:
-        groups = (groups & low) | ((groups & high) >> gap)
+        upper = groups & high
+        upper >>= gap
+        groups &= low
+        groups |= upper
     return groups
