@@ -19,7 +19,7 @@ from sessionfold_consumer.decode import decode as decode_rightly
 from sessionfold_consumer.fold import fold as fold_rightly
 from sessionfold_consumer.records import RecordBatch
 from sessionfold_consumer.source import Fetched
-from sessionfold_consumer.state import Row, state_columns
+from sessionfold_consumer.state import Row, Rows, state_columns
 from sessionfold_consumer.store import Advance, DeadLetter, MemoryShadow, MemoryStore, Position
 from sessionfold_consumer.store.protocol import other_generation
 
@@ -89,8 +89,8 @@ def first_and_last_swapped(store: type[MemoryStore]) -> Iterator[None]:
         if name.startswith("first_") and name != "first_offset"
     ]
 
-    def fold(events: Events) -> list[Row]:
-        return [_swapped(row, twins) for row in fold_rightly(events)]
+    def fold(events: Events) -> Rows:
+        return Rows.of([_swapped(row, twins) for row in fold_rightly(events)])
 
     with _planted(service_commit, "fold", fold):
         yield

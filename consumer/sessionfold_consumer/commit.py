@@ -15,7 +15,7 @@ from .decode import Refused, decode
 from .fold import fold
 from .records import RecordBatch
 from .source import Fetched
-from .state import Row
+from .state import Rows
 from .store import Advance, DeadLetter, Position
 
 LeftOut = Mapping[int, Set[int]]
@@ -27,7 +27,7 @@ class Commit:
     """What one transaction of the store writes, and what it is made of."""
 
     advances: Sequence[Advance]
-    rows: Sequence[Row]
+    rows: Rows
     dead_letters: Sequence[DeadLetter]
     records: int
     """How many records it accounts for."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .decode import Refused, decode
 from .fold import fold
 from .records import RecordBatch
-from .state import Row
+from .state import Rows
 from .store import FATAL_REASON, DeadLetter
 
 _PORTION_LETTERS = 10_000
@@ -21,7 +21,7 @@ class Retry:
 
     accepted: Sequence[DeadLetter]
     """Those that are valid events for this program."""
-    rows: Sequence[Row]
+    rows: Rows
     """The fold of the accepted ones, each at its own partition and offset."""
     refused: Sequence[DeadLetter]
     """Those that are not, with the reason that this program gives."""

@@ -180,7 +180,7 @@ def _are_keys(walk: Walk, keys: list[bytes | None], column: Column) -> NDArray[n
 
 
 def _bad(session_ids: list[bytes]) -> NDArray[np.bool_]:
-    """Say of each whether it is not allowed; mostly all are, and without a character beyond ASCII."""
+    """Say of each whether it is not allowed; mostly all are, and within ASCII."""
     joined = b"".join(session_ids)
     is_printable = joined.isascii() and joined.decode("ascii").isprintable()
     longest = max(map(len, session_ids), default=0)

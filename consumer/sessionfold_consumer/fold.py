@@ -12,7 +12,6 @@ values to indexed arrays").
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -22,36 +21,40 @@ from sessionfold_schemas import Field, current
 
 from .decode import Events, numbered
 from .fields import Column, pieces, texts_of
-from .state import Row
+from .state import Rows
 
 _Groups = NDArray[np.int64]
 
 
-def fold(events: Events) -> list[Row]:
-    """Fold a batch's events to one row for each session and partition, in order of first event.
+def fold(events: Events) -> Rows:
+    """Fold a batch's events to one row for each session and partition, in their order.
 
     Booleans are bools, timestamps integer microseconds, texts str; a field that no event of the
-    batch gave is None, as is its offset.
+    session gave is None, as is its offset. One that no event of the batch gave has no column.
     """
     if not len(events.accepted):
-        return []
+        return Rows({})
     grouping = _Grouping(events)
     contract = current()
-    columns: list[Any] = [
-        grouping.session_ids,
-        grouping.partitions,
-        grouping.offsets[grouping.first].tolist(),
-        grouping.offsets[grouping.last].tolist(),
-        np.bincount(grouping.group_of[events.accepted]).tolist(),
-    ]
+    columns: dict[str, list[Any]] = {
+        contract.key.name: grouping.session_ids,
+        "partition": grouping.partitions,
+        "first_offset": grouping.offsets[grouping.first].tolist(),
+        "last_offset": grouping.offsets[grouping.last].tolist(),
+        "event_count": np.bincount(grouping.group_of[events.accepted]).tolist(),
+    }
     for field in contract.fields_by_fold("first_and_last"):
-        values = _spread(events.columns[field.name], len(events.batch))
-        columns += [values[grouping.first].tolist(), values[grouping.last].tolist()]
+        spread = _spread(events.columns[field.name], len(events.batch))
+        columns[f"first_{field.name}"] = spread[grouping.first].tolist()
+        columns[f"last_{field.name}"] = spread[grouping.last].tolist()
     for field in contract.fields_by_fold("sum"):
-        columns.append(_sums(grouping, events.columns.get(field.name)))
+        columns[field.name] = _sums(grouping, events.columns.get(field.name))
     for field in contract.state_fields:
-        columns += _winners(grouping, events, field)
-    return list(zip(*columns, strict=True))
+        column = events.columns.get(field.name)
+        if column is not None and len(column.places):
+            values, offsets = _winners(grouping, events, field, column)
+            columns |= {field.name: values, f"{field.name}_offset": offsets}
+    return Rows(columns)
 
 
 class _Grouping:
@@ -62,11 +65,14 @@ class _Grouping:
         places = events.accepted
         session, session_ids = events.sessions, events.session_ids
         if len(places) < len(batch):
-            keys = [session_ids[each] for each in session[places].tolist()]
-            session, session_ids = numbered(keys)
+            session, session_ids = numbered([session_ids[i] for i in session[places].tolist()])
         names = [*map(bytes.decode, session_ids)]
-        partition = batch.partition_column[places]
-        group, self.session_ids, self.partitions = _by_partition(session, partition, names)
+        order = sorted(range(len(names)), key=names.__getitem__)
+        ranks = np.empty(len(names), np.int64)
+        ranks[order] = np.arange(len(names))
+        group, self.session_ids, self.partitions = _by_partition(
+            ranks[session], batch.partition_column[places], [names[each] for each in order]
+        )
         self.size = len(self.session_ids)
         self.offsets = batch.offset_column
         self.group_of = np.full(len(batch), -1)
@@ -85,10 +91,11 @@ def _by_partition(
     home[session] = partition
     if (home[session] == partition).all():
         return session, names, home.tolist()
-    pairs = dict.fromkeys(zip(session.tolist(), partition.tolist(), strict=True))
+    places = [*zip(session.tolist(), partition.tolist(), strict=True)]
+    pairs = sorted({*places})
     numbers = {pair: number for number, pair in enumerate(pairs)}
-    group = [numbers[pair] for pair in zip(session.tolist(), partition.tolist(), strict=True)]
-    return np.array(group), [names[s] for s, _ in pairs], [p for _, p in pairs]
+    group = np.array([numbers[place] for place in places])
+    return group, [names[s] for s, _ in pairs], [p for _, p in pairs]
 
 
 def _spread(column: Column, size: int) -> NDArray[Any]:
@@ -107,12 +114,10 @@ def _sums(grouping: _Grouping, column: Column | None) -> list[int]:
     return sums.tolist()
 
 
-def _winners(grouping: _Grouping, events: Events, field: Field) -> tuple[list[Any], list[Any]]:
+def _winners(
+    grouping: _Grouping, events: Events, field: Field, column: Column
+) -> tuple[list[Any], list[Any]]:
     """Return a field's value and offset for each group, None where the batch has none."""
-    column = events.columns.get(field.name)
-    if column is None or not len(column.places):
-        nothing = list(repeat(None, grouping.size))
-        return nothing, nothing
     groups = grouping.group_of[column.places]
     order = np.arange(len(groups))
     if field.fold == "first":

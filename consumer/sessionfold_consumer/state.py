@@ -6,9 +6,10 @@ them; so a field that is added to the contract appears in all of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from sessionfold_schemas import Contract, ValueType, current
 
@@ -37,6 +38,46 @@ class StateColumn:
 
 Row = tuple[Any, ...]
 """A session's state as values in the order of :func:`state_columns`."""
+
+
+class Rows(Sequence[Row]):
+    """Rows of many sessions, kept by columns: as they are made, and as databases take them.
+
+    Args:
+        columns: the values of each column by its name, as many in each. A column that has none is
+            None in every row, unless it is one that every row has.
+    """
+
+    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
+        self.columns = columns
+        self._size = len(next(iter(columns.values()), ()))
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Rows:
+        """Return any rows by columns."""
+        if isinstance(rows, Rows):
+            return rows
+        names = [column.name for column in state_columns()]
+        return cls(dict(zip(names, map(list, zip(*rows, strict=True)), strict=bool(rows))))
+
+    def values_of(self, names: Iterable[str]) -> list[list[Any]]:
+        """Return these columns, given or not."""
+        nothing = [None] * len(self)
+        return [self.columns.get(name, nothing) for name in names]
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(*self.values_of(column.name for column in state_columns()), strict=True)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        return [*self][place]
+
 
 State = dict[str, Any]
 """A session's state by column name; None where no event has given a field."""

@@ -83,7 +83,8 @@ class Walk:
 
     def strings(self, starts: Places, size: int) -> NDArray[np.void]:
         """Return strings of one size, which is not 0: an array of so many bytes each."""
-        every = np.ndarray((len(self.joined) - size + 1,), f"V{size}", self.joined, strides=(1,))
+        count = len(self.joined) - size + 1
+        every = np.ndarray((count,), np.dtype((np.void, size)), self.joined, strides=(1,))
         return every[starts]
 
     def written_with(self, contract: Contract) -> Places:
@@ -204,7 +205,8 @@ class Walk:
         # A record that was refused before stands at its end, in front of another's bytes.
         wrong = wrong[self.valid[places[wrong]]]
         self._refuse_branches(places[wrong], cursor[wrong], branch[wrong])
-        return places[is_given]
+        found: Places = places[is_given]
+        return found
 
     def pass_nulls(self, places: Places, most: int) -> NDArray[np.int64]:
         """Move each cursor over the union indices that are 0, at most so many; return how many.

@@ -81,14 +81,18 @@ def view_definitions(dialect: Dialect, columns: Iterable[StateColumn]) -> Iterat
             yield f"{time} AS {column.name}" if is_time else column.name
 
 
-def merges(dialect: Dialect) -> Iterator[str]:
-    """Yield the assignment of each column when a row of a batch meets a stored one.
+def merging(dialect: Dialect, names: Iterable[str]) -> dict[str, str]:
+    """Return what a statement that merges rows, of these columns, into states is expanded by.
 
     ``state`` is the stored row, ``excluded`` is the new one.
     """
-    for column in state_columns():
-        if column.merge != "key":
-            yield f"{column.name} = {_merged(column, dialect)}"
+    given = [*names]
+    merges = [
+        f"{column.name} = {_merged(column, dialect)}"
+        for column in state_columns()
+        if column.merge != "key" and column.name in given
+    ]
+    return {"given": ", ".join(given), "merges": ",\n    ".join(merges)}
 
 
 def comparison(dialect: Dialect) -> dict[str, str]:

@@ -28,7 +28,7 @@ from ..errors import (
 )
 from ..state import Row, State, state_columns
 from . import sql
-from .columns import POSTGRES, merges
+from .columns import POSTGRES, merging
 from .letters import letter_of, letter_row
 from .messages import changed_message
 from .migrations import GENERATIONS
@@ -74,7 +74,7 @@ class PostgresStore:
                 "postgres.sql",
                 generation=generation,
                 columns=", ".join(names),
-                merges=",\n    ".join(merges(POSTGRES)),
+                **merging(POSTGRES, names),
             )
             for generation in GENERATIONS
         }

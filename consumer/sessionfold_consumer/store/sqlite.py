@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from ..errors import (
     PositionMissingError,
     TopicChangedError,
 )
-from ..state import Row, State, state_columns
+from ..state import Row, Rows, State, state_columns
 from . import sql
-from .columns import SQLITE, merges
+from .columns import SQLITE, merging
 from .letters import letter_of, letter_row
 from .messages import changed_message
 from .migrations import GENERATIONS
@@ -43,10 +42,8 @@ from .protocol import (
 )
 from .sqlite_errors import translated
 from .sqlite_file import connect, transaction
-from .sqlite_rows import RowsStatement, readers
+from .sqlite_rows import MOST_ROWS, RowsStatement, readers
 
-_SESSION_ID = itemgetter(0)
-"""Of a row: in the order of the index fewer of its pages are touched at a time."""
 _OTHERS = ("generation", "stopped", "shadow", "shadow_origin")
 _POSITION = ("partition", "next_offset", "owner_epoch", "first_offset", "attempts")
 
@@ -67,13 +64,9 @@ class SqliteStore:
         self._path = path
         with self._translated("open"):
             self._database = connect(path, read_only=read_only)
-        names = [column.name for column in state_columns()]
         self._by_generation = {
             generation: sql.statements(
-                "sqlite.sql",
-                generation=generation,
-                columns=", ".join(names),
-                merges=",\n    ".join(merges(SQLITE)),
+                "sqlite.sql", generation=generation, columns=", ".join(_names())
             )
             for generation in GENERATIONS
         }
@@ -144,8 +137,8 @@ class SqliteStore:
         with self._transaction():
             for advance in advances:
                 self._compare_and_set("advance_position", advance.position, advance.next_offset)
-            self._merge.execute(sorted(rows, key=_SESSION_ID))
-            self._keep.execute([*map(letter_row, dead_letters)])
+            self._merge(rows)
+            self._keep.execute(map(letter_row, dead_letters))
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""
@@ -172,7 +165,7 @@ class SqliteStore:
                 if not database.execute(self._sql["resolve_dead_letter"], changed).rowcount:
                     place = f"{letter.partition}:{letter.offset}"
                     raise NotFoundError("open dead letter", place, "this store")
-            self._merge.execute(sorted(rows, key=_SESSION_ID))
+            self._merge(rows)
 
     def stop(self, reason: str) -> None:
         """Keep that the service stopped itself, and why."""
@@ -229,8 +222,22 @@ class SqliteStore:
 
     def _use(self, generation: Generation) -> None:
         self._sql = self._by_generation[generation]
-        self._merge = RowsStatement(self._database, self._sql["merge_state"])
+        self._merging: dict[tuple[str, ...], RowsStatement] = {}
         self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"])
+
+    def _merge(self, rows: Sequence[Row]) -> None:
+        """Merge rows; where they are many, a statement for the columns they have pays."""
+        by_columns = Rows.of(rows)
+        names = tuple(by_columns.columns) if len(rows) >= MOST_ROWS else _names()
+        if names not in self._merging:
+            self._merging = {names: self._merge_of(names)}
+        self._merging[names].execute_columns(by_columns.values_of(names))
+
+    def _merge_of(self, names: tuple[str, ...]) -> RowsStatement:
+        statement = self._sql["merge_state"]
+        for name, expansion in merging(SQLITE, names).items():
+            statement = statement.replace(f"{{{name}}}", expansion)
+        return RowsStatement(self._database, statement)
 
     def _compare_and_set(self, statement: str, held: Position, *values: int) -> None:
         expected = (*values, held.partition, held.next_offset, held.owner_epoch)

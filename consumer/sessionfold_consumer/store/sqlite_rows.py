@@ -14,7 +14,8 @@ from typing import Any
 
 from ..state import StateColumn
 
-_MOST_ROWS = 1_000
+MOST_ROWS = 1_000
+"""In one statement."""
 _FEWER_ROWS = (100, 10, 1)
 
 # Without these, the module looks for an adapter of each such value in three places, and raises and
@@ -47,16 +48,22 @@ class RowsStatement:
         self._statement = statement
         self._by_size: dict[int, str] = {}
 
-    def execute(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def execute(self, rows: Iterable[Sequence[Any]]) -> None:
         """Execute it for these rows, in their order; all of them have as many values."""
-        if not rows:
+        self.execute_columns([*zip(*rows, strict=True)])
+
+    def execute_columns(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Execute it for rows that are given by their columns, as many values in each."""
+        total = len(columns[0]) if columns else 0
+        if not total:
             return
-        limit = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(rows[0])
+        limit = self._database.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(columns)
         done = 0
-        for size in (min(_MOST_ROWS, limit), *(each for each in _FEWER_ROWS if each <= limit)):
-            while len(rows) - done >= size:
-                values = list(chain.from_iterable(rows[done : done + size]))
-                self._database.execute(self._of_size(size, len(rows[0])), values)
+        for size in (min(MOST_ROWS, limit), *(each for each in _FEWER_ROWS if each <= limit)):
+            while total - done >= size:
+                rows = zip(*(column[done : done + size] for column in columns), strict=True)
+                values = list(chain.from_iterable(rows))
+                self._database.execute(self._of_size(size, len(columns)), values)
                 done += size
 
     def _of_size(self, rows: int, columns: int) -> str:

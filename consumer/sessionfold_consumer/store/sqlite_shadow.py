@@ -36,7 +36,7 @@ class SqliteShadow(SqliteStore):
             self._empty(database)
             places = [(partition, first, epoch) for partition, first in first_offsets.items()]
             database.executemany(self._shadow["start_position"], places)
-            self._keep.execute([*map(letter_row, letters)])
+            self._keep.execute(map(letter_row, letters))
             self._mark("filling", origin)
 
     def note_origin(self, origin: str) -> None:

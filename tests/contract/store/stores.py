@@ -12,7 +12,7 @@ from typing import Any
 import sessionfold_schemas as contract
 from sessionfold_consumer.decode import decode
 from sessionfold_consumer.fold import fold
-from sessionfold_consumer.state import Row, State, columns_of, public_columns, state_columns
+from sessionfold_consumer.state import Row, Rows, State, columns_of, public_columns, state_columns
 from sessionfold_consumer.store import (
     Advance,
     DeadLetter,
@@ -161,7 +161,7 @@ def fill(store: SessionStore, batches: Sequence[Sequence[StoredRecord]]) -> None
         held |= {p: moved(held[p], offset) for p, offset in reached.items()}
 
 
-def rows_of(batch: Sequence[StoredRecord]) -> list[Row]:
+def rows_of(batch: Sequence[StoredRecord]) -> Rows:
     """Fold the valid records of a batch."""
     return fold(decode(batch_of(batch)))
 

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sessionfold_schemas as contract
 from sessionfold_consumer.state import State, state_columns
 from sessionfold_consumer.store import SessionStore, dump
 from tests import oracle
 from tests.contract.store.stores import KINDS, bound, fill, row, rows_of
-from tests.strategies import Cut, Log, cuts, logs, mixed_logs
+from tests.strategies import Cut, Log, cuts, logs, mixed_logs, stored
 
 COUNTS = [column.name for column in state_columns() if column.merge == "add"]
+
+REQUIRED = {"occurred_at": 7, "producer_id": "p", "sequence": 0, "lost_before": 0}
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -72,6 +75,27 @@ def test_every_store_dumps_the_same_bytes(cut: Cut, other_cut: st.DataObject) ->
                 fill(store, each)
                 dumps.add("\n".join(dump(store)))
     assert len(dumps) == 1
+
+
+def test_large_batches_of_few_fields_come_to_the_plain_fold(store: SessionStore) -> None:
+    """Of each its own fields, some of sessions that are new and some of others; and a small one."""
+    sizes_and_fields: list[tuple[int, dict[str, Any]]] = [
+        (1_500, {"task": "one", "started_at": 5}),
+        (2_345, {"session_eval": 0.5}),
+        (2_500, {}),
+        (3, {"session_name": "late"}),
+        (1_200, {"task": "two", "is_finished": True}),
+    ]
+    log: Log = []
+    batches: list[Log] = []
+    for size, fields in sizes_and_fields:
+        batches.append([])
+        for offset, name in enumerate((f"session {number}" for number in range(size)), len(log)):
+            event = REQUIRED | fields | {"session_id": name}
+            batches[-1].append(stored(0, offset, name.encode(), contract.encode(event)))
+        log += batches[-1]
+    fill(store, batches)
+    assert as_text(store.states()) == as_text(expected_states(log))
 
 
 def test_two_rows_of_a_session_in_one_commit_are_merged(store: SessionStore) -> None:

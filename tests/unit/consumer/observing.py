@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sessionfold_consumer.commit import Commit
 from sessionfold_consumer.observer import Progress
+from sessionfold_consumer.state import Rows
 from sessionfold_consumer.store import Advance, DeadLetter, Position
 
 WALL = 1_700_000_000.0
@@ -59,7 +60,7 @@ def commit(
     """
     return Commit(
         advances=[Advance(position=_position(each), next_offset=1) for each in partitions],
-        rows=[],
+        rows=Rows({}),
         dead_letters=[_letter(offset, reason) for offset, reason in enumerate(reasons)],
         records=records,
         timestamps=seconds and (_milliseconds(seconds[0]), _milliseconds(seconds[1])),

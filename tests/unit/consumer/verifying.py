@@ -67,6 +67,6 @@ def resolve(store: SessionStore, letter: DeadLetter, status: LetterStatus) -> bo
         events = decode(batch_of([record]))
         if events.refused:
             return False
-        rows = fold(events)
+        rows = [*fold(events)]
     store.resolve([letter], status, rows)
     return True

@@ -56,7 +56,7 @@ SELECT partition, first_offset, end_offset FROM gaps_{generation} ORDER BY parti
 -- name: merge_state
 -- Merge rows of a batch into the states. `state` is a stored row, `excluded` the new one. A value is taken when the offset of the record that set it is later
 -- (or, for fields folded by first, earlier) than the stored one; a null offset compares as null.
-INSERT INTO session_state_{generation} AS state ({columns}) VALUES {rows}
+INSERT INTO session_state_{generation} AS state ({given}) VALUES {rows}
 ON CONFLICT (session_id, partition) DO UPDATE SET
     {merges};
 
