@@ -1,4 +1,4 @@
-"""What the source hands over: a batch of records, as parallel lists."""
+"""What the source hands over: a batch of records, as parallel sequences."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _no_headers(_: int) -> Headers:
 class RecordBatch:
     """Records of one or more partitions; those of a partition are in log order.
 
-    All lists have the same length. ``headers`` takes the place of a record in the batch: headers
+    All have the same length. ``headers`` takes the place of a record in the batch: headers
     are only read for dead letters.
     """
 
-    partitions: list[int]
-    offsets: list[int]
+    partitions: Sequence[int]
+    offsets: Sequence[int]
     timestamps: Sequence[int]
     """The records' Kafka timestamps, in milliseconds since the epoch."""
     keys: list[bytes | None]
@@ -42,21 +42,21 @@ class RecordBatch:
         """The partitions as an array."""
         import numpy as np  # commands that read no records do without it
 
-        return np.array(self.partitions, np.int64)
+        return np.fromiter(self.partitions, np.int64, len(self))
 
     @cached_property
     def offset_column(self) -> NDArray[np.int64]:
         """The offsets as an array."""
         import numpy as np
 
-        return np.array(self.offsets, np.int64)
+        return np.fromiter(self.offsets, np.int64, len(self))
 
     @cached_property
     def ranges(self) -> dict[int, tuple[int, int]]:
         """For each partition the places of its first and its last record."""
         import numpy as np
 
-        if not self.partitions:
+        if not len(self):
             return {}
         partitions, places = self.partition_column, np.arange(len(self))
         first = np.full(partitions.max() + 1, -1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -362,23 +362,27 @@ class _Gathered:
         """Return the batch."""
         records = self.records
         return RecordBatch(
-            partitions=list(map(Message.partition, records)),  # type: ignore[arg-type]
-            offsets=list(map(Message.offset, records)),  # type: ignore[arg-type]
-            timestamps=_Timestamps(records),
+            partitions=_Numbers(records, Message.partition),
+            offsets=_Numbers(records, Message.offset),
+            timestamps=_Numbers(records, _timestamp),
             keys=self.keys,
             values=list(map(Message.value, records)),
             headers=lambda place: _headers(records[place]),
         )
 
 
-class _Timestamps(Sequence[int]):
-    """The records' timestamps, of which few are asked for."""
+class _Numbers(Sequence[int]):
+    """A number of each record, read when it is asked for: of most numbers of most batches never."""
 
-    def __init__(self, records: Sequence[Message]) -> None:
+    def __init__(self, records: Sequence[Message], read: Callable[[Message], Any]) -> None:
         self._records = records
+        self._read = read
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self._read, self._records)
 
     @overload
     def __getitem__(self, place: int) -> int: ...
@@ -386,8 +390,12 @@ class _Timestamps(Sequence[int]):
     def __getitem__(self, place: slice) -> list[int]: ...
     def __getitem__(self, place: int | slice) -> int | list[int]:
         if isinstance(place, slice):
-            return [record.timestamp()[1] for record in self._records[place]]
-        return self._records[place].timestamp()[1]
+            return [*map(self._read, self._records[place])]
+        return int(self._read(self._records[place]))
+
+
+def _timestamp(record: Message) -> int:
+    return record.timestamp()[1]
 
 
 def _headers(record: Message) -> Headers:

@@ -72,7 +72,7 @@ def test_a_record_is_handed_over_as_the_log_holds_it(log: Log, source: Source) -
     [batch] = _until_ends(source, {0: 5})
     assert list(zip(batch.keys, batch.values, strict=True)) == [*pairs, (b"k", b"no headers")]
     assert [list(batch.headers(place)) for place in range(5)] == [headers] * 4 + [[]]
-    assert batch.partitions == [0] * 5
+    assert [*batch.partitions] == [0] * 5
 
 
 def test_timestamps_never_run_backwards(log: Log, source: Source) -> None:
