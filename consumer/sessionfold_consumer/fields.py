@@ -29,7 +29,7 @@ from .walk import WORD_BYTES, Fault, Places, Walk, varint_at
 
 _TEXTS_TOGETHER = 16
 _MOST_SIZES = 16
-_MOST_BYTES = 4_096
+_MOST_BYTES = 128
 """Texts of few sizes, and of no great ones, are looked at together with those of the same size."""
 
 _NEGATIVE_ZERO = -(1 << 63)

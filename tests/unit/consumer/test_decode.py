@@ -219,6 +219,24 @@ def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     assert [each.place for each in events.refused] == [0]
 
 
+@pytest.mark.parametrize("sizes", [[2], [1, 2, 3], range(1, 40), [2, 5_000]], ids=str)
+@pytest.mark.parametrize(
+    "texts",
+    [[b"a\xc3", b"\xa9b"], [b"\xa9b"], [b"a\xc3"], [b"a\0"], [b"\xff\xff"], ["é".encode()] * 2, []],
+    ids=repr,
+)
+def test_texts_are_judged_one_by_one(sizes: Sequence[int], texts: list[bytes]) -> None:
+    """Whatever sizes their neighbours have; two halves of a character are no text each."""
+    task = FIELDS_BY_NAME["task"]
+    pieces = [b"x" * size for size in sizes]
+    pieces[1:1] = texts
+    records = [with_piece(EVENT, task, b"\2" + varint(len(each)) + each) for each in pieces]
+    verdicts = by_columns(records)
+    assert verdicts == [by_reference(*record) for record in records]
+    wrong = len(texts) if texts != ["é".encode()] * 2 else 0
+    assert [isinstance(each, str) for each in verdicts].count(True) == wrong
+
+
 def test_writers_of_several_versions_share_a_batch() -> None:
     """Each record is read with its writer's schema; columns are in the order of the batch."""
     new = contract.current()
