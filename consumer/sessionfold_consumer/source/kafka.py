@@ -347,7 +347,7 @@ class _Gathered:
         """Add records that are none of the client's errors."""
         keys = list(map(Message.key, records))
         # The length of a record is that of its value.
-        self.room -= sum(map(len, records)) + sum(map(len, filter(None, keys)))
+        self.room -= sum(map(len, records)) + _bytes_of(keys)
         self.records += records
         self.keys += keys
 
@@ -369,6 +369,14 @@ class _Gathered:
             values=list(map(Message.value, records)),
             headers=lambda place: _headers(records[place]),
         )
+
+
+def _bytes_of(keys: list[bytes | None]) -> int:
+    """Return the sum of the keys' lengths; nearly always there is no null among them."""
+    try:
+        return sum(map(len, keys))  # type: ignore[arg-type]
+    except TypeError:
+        return sum(map(len, filter(None, keys)))
 
 
 class _Numbers(Sequence[int]):

@@ -222,15 +222,15 @@ class SqliteStore:
 
     def _use(self, generation: Generation) -> None:
         self._sql = self._by_generation[generation]
-        self._merging: dict[tuple[str, ...], RowsStatement] = {}
+        self._merging = {_names(): self._merge_of(_names())}
         self._keep = RowsStatement(self._database, self._sql["keep_dead_letter"])
 
     def _merge(self, rows: Sequence[Row]) -> None:
-        """Merge rows; where they are many, a statement for the columns they have pays."""
+        """Merge rows; where they are many, a statement for just the columns they have pays."""
         by_columns = Rows.of(rows)
         names = tuple(by_columns.columns) if len(rows) >= MOST_ROWS else _names()
-        if names not in self._merging:
-            self._merging = {names: self._merge_of(names)}
+        if names not in self._merging:  # of those, the last one is kept
+            self._merging = {_names(): self._merging[_names()], names: self._merge_of(names)}
         self._merging[names].execute_columns(by_columns.values_of(names))
 
     def _merge_of(self, names: tuple[str, ...]) -> RowsStatement:
