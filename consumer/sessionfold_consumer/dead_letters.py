@@ -56,29 +56,32 @@ def portions(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
         yield portion
 
 
-def dead_letters(batch: RecordBatch, refused: Iterable[Refused]) -> list[DeadLetter]:
+def dead_letters(batch: RecordBatch, refused: Sequence[Refused]) -> list[DeadLetter]:
     """Return the dead letters of refused records: all that Kafka had of each, and the reason."""
-    return [_letter(batch, *each) for each in refused]
+    places = [each.place for each in refused]
+    if not places:
+        return []
+    numbers = batch.partition_column[places].tolist(), batch.offset_column[places].tolist()
+    return [
+        # In the order of its fields: by their names it takes twice as long, and there may be many.
+        DeadLetter(
+            partition,
+            offset,
+            batch.timestamps[place],
+            batch.keys[place],
+            batch.values[place],
+            tuple(batch.headers(place)),
+            reason,
+            detail,
+        )
+        for partition, offset, (place, reason, detail) in zip(*numbers, refused, strict=True)
+    ]
 
 
 def fatal_letter(batch: RecordBatch, place: int) -> DeadLetter:
     """Return the dead letter of a record that is not decoded, since that ended processes."""
     detail = "processes ended, again and again, while they folded this record; it was not decoded"
-    return _letter(batch, place, FATAL_REASON, detail)
-
-
-def _letter(batch: RecordBatch, place: int, reason: str, detail: str) -> DeadLetter:
-    # In the order of its fields: by their names it takes twice as long, and there may be many.
-    return DeadLetter(
-        batch.partitions[place],
-        batch.offsets[place],
-        batch.timestamps[place],
-        batch.keys[place],
-        batch.values[place],
-        tuple(batch.headers(place)),
-        reason,
-        detail,
-    )
+    return dead_letters(batch, [Refused(place, FATAL_REASON, detail)])[0]
 
 
 def _batch(letters: Sequence[DeadLetter]) -> RecordBatch:

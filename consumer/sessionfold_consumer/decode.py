@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import compress, count
+from operator import eq
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -31,7 +32,7 @@ from sessionfold_schemas import decode as decode_strictly
 
 from .fields import Column, pieces, read_fields, text_fault
 from .records import RecordBatch
-from .walk import WORD_BYTES, Fault, Places, Walk, same_bytes, words_of
+from .walk import Fault, Places, Walk
 
 _DETAILS = {
     int(fault): f"the body does not decode: {error.__name__}"
@@ -75,7 +76,7 @@ def decode(batch: RecordBatch) -> Events:
     walk = _walk(batch.values)
     columns = _merged([read_fields(walk, contract) for contract in reversed(published())])
     walk.refuse_unknown()
-    sessions, session_ids = numbered(batch.keys)
+    sessions, session_ids = _numbered(batch.keys)
     _check_keys(walk, batch.keys, _bad(session_ids)[sessions], columns)
     accepted = np.flatnonzero(walk.valid)
     if len(accepted) < len(batch):
@@ -105,7 +106,7 @@ def _walk(values: list[bytes | None]) -> Walk:
         return Walk([value or b"" for value in values])
 
 
-def numbered(keys: Sequence[bytes | None]) -> tuple[NDArray[np.int64], list[bytes]]:
+def _numbered(keys: Sequence[bytes | None]) -> tuple[NDArray[np.int64], list[bytes]]:
     """Return a number for each key, and the keys by their numbers, in the order they first come.
 
     Null is among them as a key without bytes.
@@ -141,7 +142,8 @@ def _check_keys(
     column = columns.get(current().key.name)
     if column is None:
         return
-    same = ~bad if _are_all_keys(walk, keys, column) else _are_keys(walk, keys, column) & ~bad
+    are_all = len(column.places) == len(keys) and _bytes_of(walk, column) == keys
+    same = ~bad if are_all else _are_keys(walk, keys, column) & ~bad
     if same.all():
         return
     whole = walk.valid & ~same
@@ -149,34 +151,29 @@ def _check_keys(
     _note_others_keys(walk, column.only(~same[column.places]), whole)
 
 
-def _are_all_keys(walk: Walk, keys: list[bytes | None], column: Column) -> bool:
-    """Say whether every record has its key for a session ID, all of one size, as mostly."""
-    assert column.ends is not None  # noqa: S101 - a string column
-    if len(column.places) < len(keys):
-        return False
-    sizes = column.ends - column.values
-    size = int(sizes[0])
-    if not size or (sizes != size).any():
-        return False
-    found: list[bytes] = walk.strings(column.values, size).tolist()
-    return found == keys
-
-
 def _are_keys(walk: Walk, keys: list[bytes | None], column: Column) -> NDArray[np.bool_]:
     """Say of each record whether its session ID is its key."""
     assert column.ends is not None  # noqa: S101 - a string column
-    joined = b"".join([*(key or b"" for key in keys), bytes(WORD_BYTES)])
-    sizes = np.fromiter((len(key or b"") for key in keys), np.int64, len(keys))
-    starts = (np.cumsum(sizes) - sizes)[column.places]
     same = np.zeros(len(keys), bool)
-    same[column.places] = sizes[column.places] == column.ends - column.values
-    alike = np.flatnonzero(same[column.places])
-    same[column.places[alike]] = same_bytes(
-        (walk.words, column.values[alike]),
-        (words_of(joined), starts[alike]),
-        sizes[column.places[alike]],
-    )
+    sizes = column.ends - column.values
+    is_common = sizes == np.median(sizes) if len(sizes) else np.zeros(0, bool)
+    for some in (column.only(is_common), column.only(~is_common)):
+        mask = np.zeros(len(keys), np.uint8)
+        mask[some.places] = 1
+        found = map(eq, _bytes_of(walk, some), compress(keys, mask.tobytes()))
+        same[some.places] = np.fromiter(found, bool, len(some.places))
     return same
+
+
+def _bytes_of(walk: Walk, column: Column) -> list[bytes]:
+    """Return the bytes of each of a column's strings; faster when all are of one size."""
+    assert column.ends is not None  # noqa: S101 - a string column
+    sizes = column.ends - column.values
+    size = int(sizes[0]) if len(sizes) else 0
+    if not size or (sizes != size).any():
+        return pieces(walk.joined, column)
+    found: list[bytes] = walk.strings(column.values, size).tolist()
+    return found
 
 
 def _bad(session_ids: list[bytes]) -> NDArray[np.bool_]:

@@ -5,9 +5,10 @@ A column may hold values of records that were refused after it was read.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 from operator import attrgetter
 from typing import Any
 
@@ -27,10 +28,9 @@ from sessionfold_schemas import (
 
 from .walk import WORD_BYTES, Fault, Places, Walk, varint_at
 
-_TEXTS_TOGETHER = 16
-_MOST_SIZES = 16
 _MOST_BYTES = 128
-"""Texts of few sizes, and of no great ones, are looked at together with those of the same size."""
+_LEAST_SHARE = 50
+"""Texts of a size that one in so many has, and that is not great, are looked at together."""
 
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
@@ -62,30 +62,39 @@ def read_fields(walk: Walk, contract: Contract) -> dict[str, Column]:
     are held here but the session ID's. Empty when the batch has no such record.
     """
     places = walk.written_with(contract)
-    columns: dict[str, Column] = {}
     if not len(places):
-        return columns
+        return {}
+    if places is walk.every:
+        return _read_every(walk, contract)
+    part = walk.part(places)
+    columns = _read_every(part, contract)
+    walk.take_back(part, places)
+    return {name: replace(each, places=places[each.places]) for name, each in columns.items()}
+
+
+def _read_every(walk: Walk, contract: Contract) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
     for is_optional, fields in groupby(contract.fields, attrgetter("optional")):
         if is_optional:
-            columns |= _read_optional(walk, places, [*fields])
+            columns |= _read_optional(walk, [*fields])
         else:
-            columns |= {field.name: _read(walk, field, places) for field in fields}
-    unread = walk.at(places) != walk.ends(places)
+            columns |= {field.name: _read(walk, field, walk.every) for field in fields}
+    unread = walk.cursor != walk.end
     if unread.any():
-        walk.refuse(places[unread])
+        walk.refuse(np.flatnonzero(unread))
     return columns
 
 
-def _read_optional(walk: Walk, places: Places, fields: Sequence[Field]) -> dict[str, Column]:
+def _read_optional(walk: Walk, fields: Sequence[Field]) -> dict[str, Column]:
     """Read optional fields in a row. An event gives few of them: the walk steps over the others."""
     columns: dict[str, Column] = {}
-    next_given = walk.pass_nulls(places, len(fields))
+    next_given = walk.pass_nulls(walk.every, len(fields))
     for number, field in enumerate(fields):
-        here = np.flatnonzero(next_given == number)
+        here = np.flatnonzero((next_given == number) & walk.valid)
         if not len(here):
             continue
-        columns[field.name] = _read(walk, field, walk.given(places[here]))
-        passed = walk.pass_nulls(places[here], len(fields) - number - 1)
+        columns[field.name] = _read(walk, field, walk.given(here))
+        passed = walk.pass_nulls(here, len(fields) - number - 1)
         next_given[here] = number + 1 + passed
     return columns
 
@@ -197,56 +206,77 @@ def _check_texts(walk: Walk, column: Column) -> None:
     """
     assert column.ends is not None  # noqa: S101 - a string column
     sizes = column.ends - column.values
-    few = _few_sizes(sizes)
-    if few is None:
-        _look_twice(walk, column.only(_least_bytes(walk, column, sizes) <= 0))
-        return
-    for size, count in few.items():
-        some = column if count == len(sizes) else column.only(sizes == size)
-        texts = walk.strings(some.values, size).view(np.uint8)
-        if texts.view(np.int8).min() <= 0 and not _are_texts_of_size(texts, size):
-            _look_twice(walk, some)
+    filled = sizes > 0
+    # By their sizes is faster, but not where a record is refused: there, some texts are wrong.
+    if walk.valid.all():
+        filled &= ~_are_right_by_size(walk, column, sizes)
+    others = column.only(filled)
+    if len(others.places):
+        _look_twice(walk, others.only(_least_bytes(walk, others) <= 0))
 
 
-def _few_sizes(sizes: NDArray[np.int64]) -> dict[int, int] | None:
-    """Return how many texts there are of each size but 0, or None when there are too many sizes."""
-    if sizes.max(initial=0) > _MOST_BYTES:
-        return None
-    counts = np.bincount(sizes)
-    different = np.flatnonzero(counts[1:]) + 1
-    if len(different) > _MOST_SIZES:
-        return None
-    return dict(zip(different.tolist(), counts[different].tolist(), strict=True))
+def _are_right_by_size(walk: Walk, column: Column, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which texts are known to be right, having looked at those of a common size together."""
+    shortened = np.minimum(sizes, _MOST_BYTES + 1)
+    counts = np.bincount(shortened, minlength=_MOST_BYTES + 2).tolist()
+    are_right = [False] * len(counts)
+    for size in range(1, _MOST_BYTES + 1):
+        if counts[size] * _LEAST_SHARE > len(sizes):
+            is_all = counts[size] == len(sizes)
+            starts = column.values if is_all else column.values[sizes == size]
+            are_right[size] = _are_texts_of_size(walk.strings(starts, size), size)
+    return np.array(are_right)[shortened]
 
 
-def _least_bytes(walk: Walk, column: Column, sizes: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Return the least byte of each text, and 1 of each that is empty."""
-    filled = np.flatnonzero(sizes)
-    bounds = np.empty((len(filled), 2), np.int64)
-    bounds[:, 0] = column.values[filled]
-    bounds[:, 1] = bounds[:, 0] + sizes[filled]
-    least = np.ones(len(sizes), np.int8)
-    least[filled] = np.minimum.reduceat(walk.signed, bounds.ravel())[::2]
+def _least_bytes(walk: Walk, column: Column) -> NDArray[np.int8]:
+    """Return the least byte of each text, none of which is empty."""
+    assert column.ends is not None  # noqa: S101 - a string column
+    bounds = np.empty((len(column.values), 2), np.int64)
+    bounds[:, 0], bounds[:, 1] = column.values, column.ends
+    least: NDArray[np.int8] = np.minimum.reduceat(walk.signed, bounds.ravel())[::2]
     return least
 
 
-def _are_texts_of_size(texts: NDArray[np.uint8], size: int) -> bool:
+def _are_texts_of_size(texts: NDArray[np.void], size: int) -> bool:
     """Say whether all are UTF-8 without U+0000: the whole is, and no character goes over an end."""
-    continues = (texts[::size] & 0xC0) == 0x80  # noqa: PLR2004 - RFC 3629: not a character's first
+    if texts.view(np.int8).min() > 0:
+        return True
+    # RFC 3629: of more than one byte, all but the first are 10xxxxxx.
+    continues = (texts.view(np.uint8)[::size] & 0xC0) == 0x80  # noqa: PLR2004
     return not continues.any() and _is_text(texts.tobytes())
 
 
 def _look_twice(walk: Walk, suspects: Column) -> None:
     """Refuse of these texts those that are none, and note why."""
     texts = pieces(walk.joined, suspects)
-    if _are_texts(texts):
-        return
-    found: list[Fault | None] = []
-    for begun in range(0, len(texts), _TEXTS_TOGETHER):
-        some = texts[begun : begun + _TEXTS_TOGETHER]
-        found += [None] * len(some) if _are_texts(some) else map(text_fault, some)
-    for fault in {each for each in found if each is not None}:
-        walk.refuse(suspects.places[[each is fault for each in found]], fault)
+    for fault, places in _wrong_texts(texts).items():
+        walk.refuse(suspects.places[places], fault)
+
+
+def _wrong_texts(texts: list[bytes]) -> dict[Fault, list[int]]:
+    """Return which of these are not UTF-8, and which are, but hold U+0000.
+
+    All are decoded at once, and again what follows on one that is wrong: no character goes over
+    the end of a line.
+    """
+    joined = b"\n".join(texts)
+    if text_fault(joined) is None:
+        return {}
+    whole = memoryview(joined)
+    ends = [end + place for place, end in enumerate(accumulate(map(len, texts)))]
+    no_texts: list[int] = []
+    begun = 0
+    while begun < len(whole):
+        try:
+            str(whole[begun:], "utf-8")
+        except UnicodeDecodeError as error:
+            no_texts.append(bisect_left(ends, begun + error.start + 1))
+            begun = ends[no_texts[-1]] + 1
+        else:
+            break
+    nulls = {place for place, text in enumerate(texts) if 0 in text} if 0 in joined else set()
+    found = {Fault.NO_TEXT: no_texts, Fault.UNTOLD: sorted(nulls.difference(no_texts))}
+    return {fault: places for fault, places in found.items() if places}
 
 
 def pieces(joined: bytes, column: Column) -> list[bytes]:
@@ -265,11 +295,6 @@ def texts_of(encoded: bytes) -> list[str]:
         texts.append(encoded[at : at + size].decode())
         at += size
     return texts
-
-
-def _are_texts(parts: list[bytes]) -> bool:
-    """Say whether all are UTF-8 without U+0000, at once: no character goes over a line's end."""
-    return _is_text(b"\n".join(parts))
 
 
 def _is_text(data: bytes) -> bool:

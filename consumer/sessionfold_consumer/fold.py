@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sessionfold_schemas import Field, current
 
-from .decode import Events, numbered
+from .decode import Events
 from .fields import Column, pieces, texts_of
 from .state import Rows
 
@@ -65,7 +65,7 @@ class _Grouping:
         places = events.accepted
         session, session_ids = events.sessions, events.session_ids
         if len(places) < len(batch):
-            session, session_ids = numbered([session_ids[i] for i in session[places].tolist()])
+            session, session_ids = _of_accepted(session[places], session_ids)
         names = [*map(bytes.decode, session_ids)]
         order = sorted(range(len(names)), key=names.__getitem__)
         ranks = np.empty(len(names), np.int64)
@@ -81,6 +81,14 @@ class _Grouping:
         self.last = np.empty(self.size, np.int64)
         self.first[group[::-1]] = places[::-1]
         self.last[group] = places
+
+
+def _of_accepted(session: _Groups, session_ids: list[bytes]) -> tuple[_Groups, list[bytes]]:
+    """Number sessions anew: those that have an event."""
+    there = np.zeros(len(session_ids), bool)
+    there[session] = True
+    numbers = np.cumsum(there) - 1
+    return numbers[session], [session_ids[each] for each in np.flatnonzero(there).tolist()]
 
 
 def _by_partition(

@@ -11,6 +11,7 @@ shortest varints, a union index of one byte, nothing after the last field.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from enum import IntEnum
 
 import numpy as np
@@ -89,14 +90,32 @@ class Walk:
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
-        if self.known.all():
-            return np.flatnonzero(~self.known)
+        places = self.every if not self.known.any() else np.flatnonzero(~self.known)
+        start = self.start if places is self.every else self.start[places]
         header = words_of(MAGIC + contract.fingerprint)
-        same = self.valid.copy()
+        same = self.valid[places]
         for position in (0, HEADER_BYTES - WORD_BYTES):
-            same &= self.words[self.start + position] == header[position]
-        self.known |= same
-        return self.every if same.all() else np.flatnonzero(same)
+            same &= self.words[start + position] == header[position]
+        if not same.all():
+            places = places[same]
+        self.known[places] = True
+        return places
+
+    def part(self, places: Places) -> Walk:
+        """Return a walk over these records alone, in which their places are 0, 1, and so on.
+
+        All of its records are ``every``, which is faster than to pick them out for each step.
+        """
+        part = copy(self)
+        part.every = np.arange(len(places))
+        part.start, part.end = self.start[places], self.end[places]
+        part.cursor = part.start + HEADER_BYTES
+        part.valid, part.faults = self.valid[places], self.faults[places]
+        return part
+
+    def take_back(self, part: Walk, places: Places) -> None:
+        """Take over the verdicts of a walk over these records."""
+        self.valid[places], self.faults[places] = part.valid, part.faults
 
     def refuse_unknown(self) -> None:
         """Refuse what no contract has written; to be called when all were asked for."""
@@ -244,27 +263,6 @@ def words_of(data: bytes) -> NDArray[np.uint64]:
     """Return eight bytes as one little-endian number, for each place where eight bytes begin."""
     size = max(0, len(data) - WORD_BYTES + 1)
     return np.ndarray((size,), "<u8", data, strides=(1,))
-
-
-Strings = tuple[NDArray[np.uint64], Places]
-"""The words of a buffer (see :func:`words_of`), and where each string begins in it."""
-
-
-def same_bytes(some: Strings, others: Strings, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Compare strings of the same sizes, one by one. Seven bytes have to follow the last one."""
-    (words, starts), (other_words, other_starts) = some, others
-    same = np.ones(len(sizes), bool)
-    places = np.arange(len(sizes))
-    for begun in range(0, int(sizes.max(initial=0)), WORD_BYTES):
-        longer = sizes > begun
-        if not longer.all():
-            places, sizes = places[longer], sizes[longer]
-            starts, other_starts = starts[longer], other_starts[longer]
-        differing = words[starts + begun] ^ other_words[other_starts + begun]
-        # Of the last word only the string's own bytes count.
-        beyond = np.maximum(begun + WORD_BYTES - sizes, 0).astype(np.uint64) << np.uint64(3)
-        same[places] &= (differing << beyond) == 0
-    return same
 
 
 def _from_zigzag(raw: NDArray[np.uint64]) -> NDArray[np.int64]:
