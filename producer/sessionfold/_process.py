@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from . import _inherited
 from .errors import ClosedError, ConfigurationError, NotInitializedError
 
 if TYPE_CHECKING:
@@ -307,10 +308,12 @@ def _release() -> None:
 def _after_fork() -> None:
     """Leave the parent's client alone: its thread and connections are not in this process.
 
-    It is kept, not freed: to free it would wait for threads that are not there. The parent's open
-    sessions stay known, so that the child may go on with them through a client of its own.
+    It is kept, not freed, as are those that were closed before (see :mod:`._inherited`). The
+    parent's open sessions stay known, so that the child may go on with them through a client of
+    its own.
     """
     global existing, _lock, _is_loading
+    _inherited.keep()
     _lock = threading.RLock()
     _is_loading = False
     _forking.clear()

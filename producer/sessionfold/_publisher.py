@@ -16,6 +16,7 @@ from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from . import _inherited
 from ._config import Configuration
 from ._inbox import RESERVED_EVENTS
 from .errors import ConfigurationError
@@ -109,6 +110,7 @@ class KafkaPublisher:
         except (KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(_refusal(error, configuration)) from None
         self._produce = partial(self._producer.produce, configuration.topic)
+        _inherited.know(self)
 
     def publish(self, key: bytes, value: bytes, on_delivery: OnDelivery) -> None:
         """Queue one event; see :class:`Publisher`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,6 +15,30 @@ from sessionfold._publisher import KafkaPublisher, NotTakenError, RateLimit
 from sessionfold.testing import MemoryPublisher, MemoryRecord
 
 NOWHERE = "127.0.0.1:1"
+
+
+FORKED_WITH_GARBAGE = f"""
+import gc, os, sys
+from confluent_kafka import Producer
+import sessionfold as lai
+
+def clients():
+    return {{id(each) for each in gc.get_objects() if isinstance(each, Producer)}}
+
+gc.disable()
+for _ in range(2):  # the second time makes the first client garbage, in a cycle
+    lai.configure(bootstrap_servers="{NOWHERE}", spool_dir=None, delivery_timeout_seconds=1)
+    lai.init(session_name="test")
+    lai.shutdown(timeout_seconds=0)
+before = clients()
+child = os.fork()
+if child == 0:
+    if "CONFIGURE" in sys.argv:
+        lai.configure(bootstrap_servers="{NOWHERE}")
+    gc.collect()
+    os._exit(len(before & clients()))
+assert (len(before), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) == (2, 2)
+"""
 
 
 def dead_publisher(**kafka: int) -> KafkaPublisher:
@@ -31,6 +57,14 @@ def test_events_that_wait_at_the_close_are_reported_as_failed() -> None:
     publisher.close()
     assert [value for _, value in failed] == [b"%d" % number for number in range(10)]
     assert all("Purged" in error for error, _ in failed)
+
+
+@pytest.mark.parametrize("arguments", [[], ["CONFIGURE"]], ids=["", "configured anew"])
+def test_a_forked_child_frees_no_client_of_its_parent(arguments: list[str]) -> None:
+    """Closed or not, garbage or not: it would wait for a lock that no thread gives back."""
+    program = [sys.executable, "-c", FORKED_WITH_GARBAGE, *arguments]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_full_queue_takes_no_event() -> None:
