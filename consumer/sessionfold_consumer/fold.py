@@ -29,6 +29,8 @@ _Groups = NDArray[np.int64]
 def fold(events: Events) -> Rows:
     """Fold a batch's events to one row for each session and partition, in their order.
 
+    That is the order of the stores' index: so fewer of its pages are touched at a time.
+
     Booleans are bools, timestamps integer microseconds, texts str; a field that no event of the
     session gave is None, as is its offset. One that no event of the batch gave has no column.
     """

@@ -44,8 +44,8 @@ class Rows(Sequence[Row]):
     """Rows of many sessions, kept by columns: as they are made, and as databases take them.
 
     Args:
-        columns: the values of each column by its name, as many in each. A column that has none is
-            None in every row, unless it is one that every row has.
+        columns: the values of each column by its name, as many in each, in the order of
+            :func:`state_columns`. A column that is missing is None in every row.
     """
 
     def __init__(self, columns: Mapping[str, list[Any]]) -> None:
