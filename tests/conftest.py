@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +37,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("SESSIONFOLD_TEST_PROFILE", "default"))
 
+_numbers = count()
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenBroker:
@@ -44,9 +48,18 @@ class GivenBroker:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def spool_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Workers of the tests keep what they cannot deliver away from the user's own."""
-    os.environ["SESSIONFOLD_SPOOL_DIRECTORY"] = str(tmp_path_factory.mktemp("state") / "spool")
+def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where workers keep what they cannot deliver, away from the user's own."""
+    directory = tmp_path_factory.mktemp("state")
+    os.environ["SESSIONFOLD_SPOOL_DIRECTORY"] = str(directory / "spool")  # of wider fixtures
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def spool_directory(state_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's workers could not deliver is not adopted by the next test's."""
+    directory = state_directory / f"spool-{next(_numbers)}"
+    monkeypatch.setenv("SESSIONFOLD_SPOOL_DIRECTORY", str(directory))
 
 
 @pytest.fixture(scope="session")
