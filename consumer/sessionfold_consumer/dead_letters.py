@@ -58,24 +58,22 @@ def portions(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
 
 def dead_letters(batch: RecordBatch, refused: Sequence[Refused]) -> list[DeadLetter]:
     """Return the dead letters of refused records: all that Kafka had of each, and the reason."""
-    places = [each.place for each in refused]
-    if not places:
+    if not refused:
         return []
-    numbers = batch.partition_column[places].tolist(), batch.offset_column[places].tolist()
-    return [
-        # In the order of its fields: by their names it takes twice as long, and there may be many.
-        DeadLetter(
-            partition,
-            offset,
-            batch.timestamps[place],
-            batch.keys[place],
-            batch.values[place],
-            tuple(batch.headers(place)),
-            reason,
-            detail,
-        )
-        for partition, offset, (place, reason, detail) in zip(*numbers, refused, strict=True)
-    ]
+    places, reasons, details = zip(*refused, strict=True)
+    at = [*places]
+    columns = (
+        batch.partition_column[at].tolist(),
+        batch.offset_column[at].tolist(),
+        map(batch.timestamps.__getitem__, places),
+        map(batch.keys.__getitem__, places),
+        map(batch.values.__getitem__, places),
+        map(tuple, map(batch.headers, places)),
+        reasons,
+        details,
+    )
+    # In the order of its fields: by their names it takes twice as long, and there may be many.
+    return [*map(DeadLetter, *columns)]
 
 
 def fatal_letter(batch: RecordBatch, place: int) -> DeadLetter:

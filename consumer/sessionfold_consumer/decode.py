@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress, count
-from operator import eq
+from itertools import count
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -25,14 +24,13 @@ from sessionfold_schemas import (
     fingerprint_of,
     key_mismatch,
     published,
-    session_id_problem,
     unknown_fingerprint,
 )
 from sessionfold_schemas import decode as decode_strictly
 
 from .fields import Column, pieces, read_fields, text_fault
-from .records import RecordBatch
-from .walk import Fault, Places, Walk
+from .records import RecordBatch, session_of
+from .walk import Fault, Places, Walk, common_sizes, strings
 
 _DETAILS = {
     int(fault): f"the body does not decode: {error.__name__}"
@@ -57,9 +55,9 @@ class Refused(NamedTuple):
 class Events:
     """The valid events of a batch, by columns.
 
-    ``accepted`` are their places; each column's places are among them. ``columns`` are by the
-    fields' names; a field that no event gives has an empty column or none. ``sessions`` has for
-    every record, valid or not, the number of its key, whose bytes are in ``session_ids``.
+    ``accepted`` are their places. ``columns`` are as they were read, by the fields' names: they may
+    hold values of refused records, too, which :meth:`column` leaves out. ``sessions`` has for every
+    record, valid or not, the number of its key, whose bytes are in ``session_ids``.
     """
 
     batch: RecordBatch
@@ -70,6 +68,14 @@ class Events:
     sessions: NDArray[np.int64]
     session_ids: list[bytes]
 
+    def column(self, name: str) -> Column:
+        """Return the values that valid events give a field."""
+        if name not in self.columns:
+            nothing = np.zeros(0, np.int64)
+            return Column(places=nothing, values=nothing, ends=nothing)
+        column = self.columns[name]
+        return column.only(np.isin(column.places, self.accepted, assume_unique=True))
+
 
 def decode(batch: RecordBatch) -> Events:
     """Decode and validate every record of a batch. Pure; never raises for what a record holds."""
@@ -77,25 +83,16 @@ def decode(batch: RecordBatch) -> Events:
     columns = _merged([read_fields(walk, contract) for contract in reversed(published())])
     walk.refuse_unknown()
     sessions, session_ids = _numbered(batch.keys)
-    _check_keys(walk, batch.keys, _bad(session_ids)[sessions], columns)
-    accepted = np.flatnonzero(walk.valid)
-    if len(accepted) < len(batch):
-        columns = {name: _accepted(walk, column) for name, column in columns.items()}
+    _check_keys(walk, sessions, session_ids, columns)
     return Events(
         batch=batch,
         joined=walk.joined,
-        accepted=accepted,
+        accepted=np.flatnonzero(walk.valid),
         columns=columns,
         refused=_refusals(walk, batch),
         sessions=sessions,
         session_ids=session_ids,
     )
-
-
-def _accepted(walk: Walk, column: Column) -> Column:
-    """Return the values of records that were not refused."""
-    valid = walk.valid[column.places]
-    return column if valid.all() else column.only(valid)
 
 
 def _walk(values: list[bytes | None]) -> Walk:
@@ -136,14 +133,15 @@ def _concatenated(columns: list[Column]) -> Column:
 
 
 def _check_keys(
-    walk: Walk, keys: list[bytes | None], bad: NDArray[np.bool_], columns: dict[str, Column]
+    walk: Walk, sessions: NDArray[np.int64], session_ids: list[bytes], columns: dict[str, Column]
 ) -> None:
     """Refuse records whose key is not the session ID, or whose session ID is not allowed."""
     column = columns.get(current().key.name)
     if column is None:
         return
-    are_all = len(column.places) == len(keys) and _bytes_of(walk, column) == keys
-    same = ~bad if are_all else _are_keys(walk, keys, column) & ~bad
+    same = np.zeros(len(sessions), bool)
+    same[column.places] = _are_keys(walk, column, sessions[column.places], session_ids)
+    same &= ~_bad(session_ids)[sessions]
     if same.all():
         return
     whole = walk.valid & ~same
@@ -151,29 +149,30 @@ def _check_keys(
     _note_others_keys(walk, column.only(~same[column.places]), whole)
 
 
-def _are_keys(walk: Walk, keys: list[bytes | None], column: Column) -> NDArray[np.bool_]:
-    """Say of each record whether its session ID is its key."""
+def _are_keys(
+    walk: Walk, column: Column, sessions: NDArray[np.int64], session_ids: list[bytes]
+) -> NDArray[np.bool_]:
+    """Say of each of a column's session IDs whether it is the key, whose number is given."""
     assert column.ends is not None  # noqa: S101 - a string column
-    same = np.zeros(len(keys), bool)
+    lengths = np.fromiter(map(len, session_ids), np.int64, len(session_ids))
+    joined, starts = b"".join(session_ids), np.cumsum(lengths) - lengths
     sizes = column.ends - column.values
-    is_common = sizes == np.median(sizes) if len(sizes) else np.zeros(0, bool)
-    for some in (column.only(is_common), column.only(~is_common)):
-        mask = np.zeros(len(keys), np.uint8)
-        mask[some.places] = 1
-        found = map(eq, _bytes_of(walk, some), compress(keys, mask.tobytes()))
-        same[some.places] = np.fromiter(found, bool, len(some.places))
-    return same
-
-
-def _bytes_of(walk: Walk, column: Column) -> list[bytes]:
-    """Return the bytes of each of a column's strings; faster when all are of one size."""
-    assert column.ends is not None  # noqa: S101 - a string column
-    sizes = column.ends - column.values
-    size = int(sizes[0]) if len(sizes) else 0
-    if not size or (sizes != size).any():
-        return pieces(walk.joined, column)
-    found: list[bytes] = walk.strings(column.values, size).tolist()
-    return found
+    are_keys: NDArray[np.bool_] = sizes == lengths[sessions]
+    is_unseen = are_keys.copy()
+    for size, places in common_sizes(sizes):
+        is_unseen[places] = False
+        same = places[are_keys[places]]
+        found = strings(walk.joined, column.values[same], size)
+        keys = strings(joined, starts[sessions[same]], size)
+        differ = np.flatnonzero(found.view(np.uint8) != keys.view(np.uint8)) // size
+        are_keys[same[differ]] = False
+    unseen = np.flatnonzero(is_unseen)
+    if len(unseen):
+        pairs = zip(
+            pieces(walk.joined, column.only(unseen)), sessions[unseen].tolist(), strict=True
+        )
+        are_keys[unseen] = [found == session_ids[session] for found, session in pairs]
+    return are_keys
 
 
 def _bad(session_ids: list[bytes]) -> NDArray[np.bool_]:
@@ -183,7 +182,7 @@ def _bad(session_ids: list[bytes]) -> NDArray[np.bool_]:
     longest = max(map(len, session_ids), default=0)
     if is_printable and longest <= MAX_SESSION_ID_BYTES and all(session_ids):
         return np.zeros(len(session_ids), bool)
-    return np.array([not _is_session_id(each) for each in session_ids])
+    return np.array([session_of(each) is None for each in session_ids])
 
 
 def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> None:
@@ -195,44 +194,34 @@ def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> N
     for place, session_id in zip(column.places.tolist(), pieces(walk.joined, column), strict=True):
         if text_fault(session_id) == Fault.NO_TEXT:
             walk.faults[place] = Fault.NO_TEXT
-        elif whole[place] and _is_session_id(session_id):
+        elif whole[place] and session_of(session_id) is not None:
             walk.faults[place] = Fault.OTHER_KEY
-
-
-def _is_session_id(key: bytes) -> bool:
-    try:
-        return session_id_problem(key.decode()) is None
-    except UnicodeDecodeError:
-        return False
 
 
 def _refusals(walk: Walk, batch: RecordBatch) -> list[Refused]:
     """Say of each refused record why."""
     places = np.flatnonzero(~walk.valid)
     return [
-        _told(batch, place, fault) if fault else _refused(batch, place)
+        Refused(place, "malformed", _DETAILS[fault])
+        if fault in _DETAILS
+        else _refused(batch, place, fault)
         for place, fault in zip(places.tolist(), walk.faults[places].tolist(), strict=True)
     ]
 
 
-def _told(batch: RecordBatch, place: int, fault: int) -> Refused:
-    """Say what the reference would say of a fault."""
+def _refused(batch: RecordBatch, place: int, fault: int) -> Refused:
+    """Say what the reference says, which is asked where the fault does not tell."""
     if fault == Fault.OTHER_KEY:
         return Refused(place, "key_mismatch", key_mismatch(batch.keys[place]))
     if fault == Fault.NO_SCHEMA:
         value = cast("bytes", batch.values[place])
         return Refused(place, "unknown_schema", unknown_fingerprint(fingerprint_of(value)))
-    return Refused(place, "malformed", _DETAILS[fault])
-
-
-def _refused(batch: RecordBatch, place: int) -> Refused:
-    """Ask the reference why."""
     try:
         decode_strictly(batch.values[place], key=batch.keys[place])
     except InvalidRecordError as error:
-        return Refused(place=place, reason=error.reason, detail=error.detail)
+        return Refused(place, error.reason, error.detail)
     return Refused(
-        place=place,
-        reason="decoders_disagree",
-        detail="a defect, please report it: the reference decoder accepts this record",
+        place,
+        "decoders_disagree",
+        "a defect, please report it: the reference decoder accepts this record",
     )

@@ -26,11 +26,7 @@ from sessionfold_schemas import (
     text_problem,
 )
 
-from .walk import WORD_BYTES, Fault, Places, Walk, varint_at
-
-_MOST_BYTES = 128
-_LEAST_SHARE = 50
-"""Texts of a size that one in so many has, and that is not great, are looked at together."""
+from .walk import WORD_BYTES, Fault, Places, Walk, common_sizes, strings, varint_at
 
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
@@ -206,26 +202,17 @@ def _check_texts(walk: Walk, column: Column) -> None:
     """
     assert column.ends is not None  # noqa: S101 - a string column
     sizes = column.ends - column.values
-    filled = sizes > 0
-    # By their sizes is faster, but not where a record is refused: there, some texts are wrong.
-    if walk.valid.all():
-        filled &= ~_are_right_by_size(walk, column, sizes)
-    others = column.only(filled)
-    if len(others.places):
-        _look_twice(walk, others.only(_least_bytes(walk, others) <= 0))
-
-
-def _are_right_by_size(walk: Walk, column: Column, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say which texts are known to be right, having looked at those of a common size together."""
-    shortened = np.minimum(sizes, _MOST_BYTES + 1)
-    counts = np.bincount(shortened, minlength=_MOST_BYTES + 2).tolist()
-    are_right = [False] * len(counts)
-    for size in range(1, _MOST_BYTES + 1):
-        if counts[size] * _LEAST_SHARE > len(sizes):
-            is_all = counts[size] == len(sizes)
-            starts = column.values if is_all else column.values[sizes == size]
-            are_right[size] = _are_texts_of_size(walk.strings(starts, size), size)
-    return np.array(are_right)[shortened]
+    is_unseen = sizes > 0
+    for size, places in common_sizes(sizes):
+        is_unseen[places] = False
+        texts = strings(walk.joined, column.values[places], size)
+        if not _are_texts_of_size(texts, size):
+            suspects = _suspects(texts, size)
+            _look_twice(walk, column.places[places[suspects]], texts[suspects].tolist())
+    unseen = np.flatnonzero(is_unseen)
+    if len(unseen):
+        rest = column.only(unseen[_least_bytes(walk, column.only(unseen)) <= 0])
+        _look_twice(walk, rest.places, pieces(walk.joined, rest))
 
 
 def _least_bytes(walk: Walk, column: Column) -> NDArray[np.int8]:
@@ -246,11 +233,18 @@ def _are_texts_of_size(texts: NDArray[np.void], size: int) -> bool:
     return not continues.any() and _is_text(texts.tobytes())
 
 
-def _look_twice(walk: Walk, suspects: Column) -> None:
-    """Refuse of these texts those that are none, and note why."""
-    texts = pieces(walk.joined, suspects)
-    for fault, places in _wrong_texts(texts).items():
-        walk.refuse(suspects.places[places], fault)
+def _suspects(texts: NDArray[np.void], size: int) -> NDArray[np.int64]:
+    """Return the places of texts of one size that are more than ASCII, or all if that is much."""
+    is_other = texts.view(np.int8) <= 0
+    if np.count_nonzero(is_other) > len(texts):
+        return np.arange(len(texts))
+    return np.unique(np.flatnonzero(is_other) // size)
+
+
+def _look_twice(walk: Walk, places: Places, texts: list[bytes]) -> None:
+    """Refuse the records at these places whose texts are none, and note why."""
+    for fault, wrong in _wrong_texts(texts).items():
+        walk.refuse(places[wrong], fault)
 
 
 def _wrong_texts(texts: list[bytes]) -> dict[Fault, list[int]]:

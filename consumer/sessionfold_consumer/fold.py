@@ -52,15 +52,17 @@ def fold(events: Events) -> Rows:
     for field in contract.fields_by_fold("sum"):
         columns[field.name] = _sums(grouping, events.columns.get(field.name))
     for field in contract.state_fields:
-        column = events.columns.get(field.name)
-        if column is not None and len(column.places):
-            values, offsets = _winners(grouping, events, field, column)
-            columns |= {field.name: values, f"{field.name}_offset": offsets}
+        if field.name in events.columns:
+            columns |= _winners(grouping, events, field)
     return Rows(columns)
 
 
 class _Grouping:
-    """Which session, in which partition, each accepted record belongs to."""
+    """Which session, in which partition, each accepted record belongs to: the group's number.
+
+    A refused record belongs to none: its number is -1, which is the last place of an array that has
+    one more than there are groups.
+    """
 
     def __init__(self, events: Events) -> None:
         batch = events.batch
@@ -116,28 +118,35 @@ def _spread(column: Column, size: int) -> NDArray[Any]:
 
 
 def _sums(grouping: _Grouping, column: Column | None) -> list[int]:
-    sums = np.zeros(grouping.size, np.int64)
-    if column is None:  # every writer of the batch is older than the field
-        return sums.tolist()
-    given = column.only(column.values != 0)
-    np.add.at(sums, grouping.group_of[given.places], given.values)
-    return sums.tolist()
+    sums = np.zeros(grouping.size + 1, np.int64)
+    if column is not None:  # else every writer of the batch is older than the field
+        given = column.only(column.values != 0)
+        np.add.at(sums, grouping.group_of[given.places], given.values)
+    found: list[int] = sums[:-1].tolist()
+    return found
 
 
-def _winners(
-    grouping: _Grouping, events: Events, field: Field, column: Column
-) -> tuple[list[Any], list[Any]]:
-    """Return a field's value and offset for each group, None where the batch has none."""
+def _winners(grouping: _Grouping, events: Events, field: Field) -> dict[str, list[Any]]:
+    """Return the columns of a field's value and its offset, None for groups that do not give it.
+
+    None at all when no group does.
+    """
+    column = events.columns[field.name]
     groups = grouping.group_of[column.places]
     order = np.arange(len(groups))
     if field.fold == "first":
         groups, order = groups[::-1], order[::-1]
-    chosen = np.full(grouping.size, -1)
+    chosen = np.full(grouping.size + 1, -1)
     chosen[groups] = order
-    winning = np.flatnonzero(chosen >= 0)
+    winning = np.flatnonzero(chosen[:-1] >= 0)
+    if not len(winning):
+        return {}
     column = column.only(chosen[winning])
     values, offsets = _objects(events, column, field), grouping.offsets[column.places].tolist()
-    return _placed(values, winning, grouping.size), _placed(offsets, winning, grouping.size)
+    return {
+        field.name: _placed(values, winning, grouping.size),
+        f"{field.name}_offset": _placed(offsets, winning, grouping.size),
+    }
 
 
 def _objects(events: Events, column: Column, field: Field) -> list[Any]:

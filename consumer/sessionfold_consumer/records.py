@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sessionfold_schemas import session_id_problem
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -78,3 +80,12 @@ class RecordBatch:
             values=[self.values[i] for i in places],
             headers=lambda place: headers(places[place]),
         )
+
+
+def session_of(key: bytes | None) -> str | None:
+    """Return the session ID that is a record's key; None when the key is none."""
+    try:
+        name = (key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    return name if session_id_problem(name) is None else None

@@ -10,7 +10,7 @@ shortest varints, a union index of one byte, nothing after the last field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from enum import IntEnum
 
@@ -34,6 +34,9 @@ varint, double) takes more than 10 bytes, so none leaves the buffer."""
 WORD_BYTES = 8
 _LONGEST_BYTES = 10
 """Of a varint of 64 bits."""
+_GREAT_BYTES = 129
+_LEAST_SHARE = 50
+"""A size that one of so many strings has is common."""
 _PLUS_ONE, _MINUS_TWO = 2, 3
 """As zigzag numbers."""
 _TOP_BITS = np.uint64(0x8080808080808080)
@@ -81,12 +84,6 @@ class Walk:
         self.known = np.zeros(len(values), bool)
         self.valid = (lengths >= HEADER_BYTES) & (lengths <= MAX_RECORD_BYTES)
         self.faults = np.zeros(len(values), np.uint8)
-
-    def strings(self, starts: Places, size: int) -> NDArray[np.void]:
-        """Return strings of one size, which is not 0: an array of so many bytes each."""
-        count = len(self.joined) - size + 1
-        every = np.ndarray((count,), np.dtype((np.void, size)), self.joined, strides=(1,))
-        return every[starts]
 
     def written_with(self, contract: Contract) -> Places:
         """Return the records that start with this contract's header, and mark them known."""
@@ -240,6 +237,24 @@ class Walk:
         np.minimum(passed, most, out=passed)
         self.advance(places, cursor + passed)
         return passed
+
+
+def strings(data: bytes, starts: Places, size: int) -> NDArray[np.void]:
+    """Return strings of one size, which is not 0: an array of so many bytes each."""
+    count = max(0, len(data) - size + 1)
+    every = np.ndarray((count,), np.dtype((np.void, size)), data, strides=(1,))
+    return every[starts]
+
+
+def common_sizes(sizes: NDArray[np.int64]) -> Iterator[tuple[int, Places]]:
+    """Yield each size that many have, is not 0 and not great, and the places of those.
+
+    What is done with strings of one size together is done faster.
+    """
+    counts = np.bincount(np.minimum(sizes, _GREAT_BYTES), minlength=_GREAT_BYTES + 1)
+    counts[[0, _GREAT_BYTES]] = 0
+    for size in np.flatnonzero(counts * _LEAST_SHARE > len(sizes)).tolist():
+        yield size, np.flatnonzero(sizes == size)
 
 
 def _zeros_below(words: NDArray[np.uint64]) -> NDArray[np.int64]:

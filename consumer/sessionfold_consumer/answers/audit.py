@@ -200,8 +200,8 @@ def _rows(events: Events) -> Iterator[tuple[int, bytes, int, int]]:
     """Yield place, producer, number and lost updates of each valid event, in the batch's order."""
     if not len(events.accepted):
         return
-    producers = pieces(events.joined, events.columns[PRODUCER])
-    numbers, lost = (events.columns[name].values.tolist() for name in (SEQUENCE, _LOST))
+    producers = pieces(events.joined, events.column(PRODUCER))
+    numbers, lost = (events.column(name).values.tolist() for name in (SEQUENCE, _LOST))
     yield from zip(events.accepted.tolist(), producers, numbers, lost, strict=True)
 
 

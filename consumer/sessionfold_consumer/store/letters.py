@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..records import Headers
+from ..records import Headers, session_of
 from .protocol import DeadLetter
 
+_KEY, _HEADERS = map(DeadLetter._fields.index, ("key", "headers"))
 
-def letter_row(letter: DeadLetter) -> tuple[Any, ...]:
-    """Return what is written of a dead letter; its headers are JSON with values in hex."""
-    return (
-        letter.partition,
-        letter.offset,
-        letter.timestamp,
-        letter.key,
-        letter.value,
-        _headers_text(letter.headers) if letter.headers else "[]",
-        letter.reason,
-        letter.detail,
-        letter.status,
-        letter.session_id,
-    )
+
+def letter_rows(letters: Iterable[DeadLetter]) -> Iterator[tuple[Any, ...]]:
+    """Yield what is written of each dead letter: its fields, and the session that it belongs to.
+
+    Its headers are JSON with values in hex.
+    """
+    return zip(*letter_columns(letters), strict=True)
+
+
+def letter_columns(letters: Iterable[DeadLetter]) -> list[Sequence[Any]]:
+    """Return the same by columns; none for no dead letters."""
+    columns: list[Sequence[Any]] = [*zip(*letters, strict=True)]
+    if columns:
+        headers, keys = columns[_HEADERS], columns[_KEY]
+        columns[_HEADERS] = [_headers_text(each) if each else "[]" for each in headers]
+        columns.append([*map(session_of, keys)])
+    return columns
 
 
 def _headers_text(headers: Headers) -> str:

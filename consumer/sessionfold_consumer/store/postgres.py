@@ -29,7 +29,7 @@ from ..errors import (
 from ..state import Row, State, state_columns
 from . import sql
 from .columns import POSTGRES, merging
-from .letters import letter_of, letter_row
+from .letters import letter_of, letter_rows
 from .messages import changed_message
 from .migrations import GENERATIONS
 from .postgres_database import Database
@@ -161,7 +161,7 @@ class PostgresStore:
                     connection, "advance_position", advance.position, advance.next_offset
                 )
             self._merge(connection, others)
-            self._run_many(connection, "keep_dead_letter", map(letter_row, dead_letters))
+            self._run_many(connection, "keep_dead_letter", letter_rows(dead_letters))
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""

@@ -12,7 +12,7 @@ from psycopg.sql import SQL
 from ..errors import StoreUnusableError
 from . import sql
 from .columns import POSTGRES, comparison
-from .letters import letter_row
+from .letters import letter_rows
 from .messages import switched_message
 from .postgres import PostgresStore, position_of, state_of
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
@@ -41,7 +41,7 @@ class PostgresShadow(PostgresStore):
             ]
             with connection.cursor() as cursor:
                 cursor.executemany(SQL(self._shadow["start_position"]), places)
-            self._run_many(connection, "keep_dead_letter", map(letter_row, letters))
+            self._run_many(connection, "keep_dead_letter", letter_rows(letters))
             self._mark(connection, "filling", origin)
 
     def note_origin(self, origin: str) -> None:

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol
 
-from sessionfold_schemas import session_id_problem
-
+from ..records import session_of
 from ..state import Row, State
 
 
@@ -66,11 +65,7 @@ class DeadLetter(NamedTuple):
     @property
     def session_id(self) -> str | None:
         """The session that it belongs to, by its key; None when the key is no session ID."""
-        try:
-            name = (self.key or b"").decode()
-        except UnicodeDecodeError:
-            return None
-        return name if session_id_problem(name) is None else None
+        return session_of(self.key)
 
 
 FATAL_REASON = "fatal"

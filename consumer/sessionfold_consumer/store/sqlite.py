@@ -25,7 +25,7 @@ from ..errors import (
 from ..state import Row, Rows, State, state_columns
 from . import sql
 from .columns import SQLITE, merging
-from .letters import letter_of, letter_row
+from .letters import letter_columns, letter_of
 from .messages import changed_message
 from .migrations import GENERATIONS
 from .protocol import (
@@ -138,7 +138,7 @@ class SqliteStore:
             for advance in advances:
                 self._compare_and_set("advance_position", advance.position, advance.next_offset)
             self._merge(rows)
-            self._keep.execute(map(letter_row, dead_letters))
+            self._keep.execute(letter_columns(dead_letters))
 
     def accept_gap(self, position: Position, end: int) -> Position:
         """Move a position over records that the log no longer has."""
@@ -231,7 +231,7 @@ class SqliteStore:
         names = tuple(by_columns.columns) if len(rows) >= MOST_ROWS else _names()
         if names not in self._merging:  # of those, the last one is kept
             self._merging = {_names(): self._merging[_names()], names: self._merge_of(names)}
-        self._merging[names].execute_columns(by_columns.values_of(names))
+        self._merging[names].execute(by_columns.values_of(names))
 
     def _merge_of(self, names: tuple[str, ...]) -> RowsStatement:
         statement = self._sql["merge_state"]

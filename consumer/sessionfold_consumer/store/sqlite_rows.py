@@ -48,12 +48,8 @@ class RowsStatement:
         self._statement = statement
         self._by_size: dict[int, str] = {}
 
-    def execute(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Execute it for these rows, in their order; all of them have as many values."""
-        self.execute_columns([*zip(*rows, strict=True)])
-
-    def execute_columns(self, columns: Sequence[Sequence[Any]]) -> None:
-        """Execute it for rows that are given by their columns, as many values in each."""
+    def execute(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Execute it for rows in their order, given by their columns, as many values in each."""
         total = len(columns[0]) if columns else 0
         if not total:
             return

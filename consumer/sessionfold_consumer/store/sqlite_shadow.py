@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import StoreUnusableError
 from . import sql
 from .columns import SQLITE, comparison
-from .letters import letter_row
+from .letters import letter_columns
 from .messages import switched_message
 from .protocol import DeadLetter, Generation, Position, ShadowStatus, other_generation
 from .shadow import Pair, Range, next_epoch, pair_of
@@ -36,7 +36,7 @@ class SqliteShadow(SqliteStore):
             self._empty(database)
             places = [(partition, first, epoch) for partition, first in first_offsets.items()]
             database.executemany(self._shadow["start_position"], places)
-            self._keep.execute(map(letter_row, letters))
+            self._keep.execute(letter_columns(letters))
             self._mark("filling", origin)
 
     def note_origin(self, origin: str) -> None:

@@ -20,7 +20,7 @@ def test_all_rows_are_taken_in_their_order(limit: int) -> None:
         database.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, limit)
         database.execute("CREATE TABLE t (number INTEGER, text TEXT)")
         database.set_trace_callback(taken.append)
-        RowsStatement(database, "INSERT INTO t VALUES {rows}").execute(ROWS)
+        RowsStatement(database, "INSERT INTO t VALUES {rows}").execute([*zip(*ROWS, strict=True)])
         database.set_trace_callback(None)
         assert database.execute("SELECT * FROM t ORDER BY rowid").fetchall() == ROWS
     inserts = [statement for statement in taken if statement.startswith("INSERT")]

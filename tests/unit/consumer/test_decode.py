@@ -215,7 +215,7 @@ def test_a_field_of_which_every_value_is_damaged_accepts_none() -> None:
     field = FIELDS_BY_NAME["session_eval"]
     records = [with_piece(EVENT, field, encoded(field, value)) for value in (float("nan"), 1.0)]
     events = decode(batch(records))
-    assert events.columns["session_eval"].places.tolist() == [1]
+    assert events.column("session_eval").places.tolist() == [1]
     assert [each.place for each in events.refused] == [0]
 
 
@@ -279,7 +279,7 @@ def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
     events = decode(batch(records))
     found: dict[int, dict[str, str] | str] = {place: {} for place in events.accepted.tolist()}
     for name, field in FIELDS_BY_NAME.items():
-        for place, value in values(events, field, events.columns.get(name)):
+        for place, value in values(events, field, events.column(name)):
             event = found[place]
             assert isinstance(event, dict)
             event[name] = repr(value)
@@ -289,12 +289,8 @@ def by_columns(records: Sequence[KeyAndValue]) -> list[dict[str, str] | str]:
     return [found[place] for place in range(len(records))]
 
 
-def values(
-    events: Events, field: contract.Field, column: Column | None
-) -> list[tuple[int, object]]:
+def values(events: Events, field: contract.Field, column: Column) -> list[tuple[int, object]]:
     """Return a column's places and values as Python objects."""
-    if column is None:
-        return []
     places, given_values = column.places.tolist(), column.values.tolist()
     if column.ends is not None:
         spans = zip(given_values, column.ends.tolist(), strict=True)
