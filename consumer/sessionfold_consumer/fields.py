@@ -5,10 +5,9 @@ A column may hold values of records that were refused after it was read.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -26,8 +25,11 @@ from sessionfold_schemas import (
     text_problem,
 )
 
+from . import utf8
 from .walk import WORD_BYTES, Fault, Places, Walk, common_sizes, strings, varint_at
 
+_BETWEEN = b"\n" * (utf8.LONGEST_BYTES - 1)
+"""Between texts, so that no character lacks bytes in the next one."""
 _NEGATIVE_ZERO = -(1 << 63)
 """The bits of -0.0, as a signed integer."""
 
@@ -203,16 +205,22 @@ def _check_texts(walk: Walk, column: Column) -> None:
     assert column.ends is not None  # noqa: S101 - a string column
     sizes = column.ends - column.values
     is_unseen = sizes > 0
+    suspects: list[Places] = []
+    suspected: list[bytes] = []
     for size, places in common_sizes(sizes):
         is_unseen[places] = False
         texts = strings(walk.joined, column.values[places], size)
         if not _are_texts_of_size(texts, size):
-            suspects = _suspects(texts, size)
-            _look_twice(walk, column.places[places[suspects]], texts[suspects].tolist())
+            found = _suspects(texts, size)
+            suspects.append(column.places[places[found]])
+            suspected += texts[found].tolist()
     unseen = np.flatnonzero(is_unseen)
     if len(unseen):
         rest = column.only(unseen[_least_bytes(walk, column.only(unseen)) <= 0])
-        _look_twice(walk, rest.places, pieces(walk.joined, rest))
+        suspects.append(rest.places)
+        suspected += pieces(walk.joined, rest)
+    if suspected:
+        _look_twice(walk, np.concatenate(suspects), suspected)
 
 
 def _least_bytes(walk: Walk, column: Column) -> NDArray[np.int8]:
@@ -243,34 +251,13 @@ def _suspects(texts: NDArray[np.void], size: int) -> NDArray[np.int64]:
 
 def _look_twice(walk: Walk, places: Places, texts: list[bytes]) -> None:
     """Refuse the records at these places whose texts are none, and note why."""
-    for fault, wrong in _wrong_texts(texts).items():
-        walk.refuse(places[wrong], fault)
-
-
-def _wrong_texts(texts: list[bytes]) -> dict[Fault, list[int]]:
-    """Return which of these are not UTF-8, and which are, but hold U+0000.
-
-    All are decoded at once, and again what follows on one that is wrong: no character goes over
-    the end of a line.
-    """
-    joined = b"\n".join(texts)
+    joined = _BETWEEN.join([*texts, b""])
     if text_fault(joined) is None:
-        return {}
-    whole = memoryview(joined)
-    ends = [end + place for place, end in enumerate(accumulate(map(len, texts)))]
-    no_texts: list[int] = []
-    begun = 0
-    while begun < len(whole):
-        try:
-            str(whole[begun:], "utf-8")
-        except UnicodeDecodeError as error:
-            no_texts.append(bisect_left(ends, begun + error.start + 1))
-            begun = ends[no_texts[-1]] + 1
-        else:
-            break
-    nulls = {place for place, text in enumerate(texts) if 0 in text} if 0 in joined else set()
-    found = {Fault.NO_TEXT: no_texts, Fault.UNTOLD: sorted(nulls.difference(no_texts))}
-    return {fault: places for fault, places in found.items() if places}
+        return
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + len(_BETWEEN))
+    nulls = np.flatnonzero(np.frombuffer(joined, np.uint8) == 0)
+    for fault, at in ((Fault.NO_TEXT, utf8.breaks(joined)), (Fault.UNTOLD, nulls)):
+        walk.refuse(places[np.unique(np.searchsorted(ends, at, side="right"))], fault)
 
 
 def pieces(joined: bytes, column: Column) -> list[bytes]:

@@ -33,6 +33,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "consumer/sessionfold_consumer/fold.py",
         "consumer/sessionfold_consumer/records.py",
         "consumer/sessionfold_consumer/fields.py",
+        "consumer/sessionfold_consumer/utf8.py",
         "consumer/sessionfold_consumer/walk.py",
         "tests/",
         "benchmarks/",

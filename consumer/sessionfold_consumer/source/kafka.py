@@ -399,7 +399,8 @@ class _Numbers(Sequence[int]):
     def __getitem__(self, place: int | slice) -> int | list[int]:
         if isinstance(place, slice):
             return [*map(self._read, self._records[place])]
-        return int(self._read(self._records[place]))
+        number: int = self._read(self._records[place])
+        return number
 
 
 def _timestamp(record: Message) -> int:
