@@ -8,9 +8,11 @@ Pure: no clock, no I/O.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
+from .columnar import columns_of
 from .decode import Refused
 
 _WINDOW_RECORDS = 1_000
@@ -54,9 +56,10 @@ class Breaker:
         return self._judge_runs(records, refused) or self._judge_ratio(refused)
 
     def _judge_runs(self, records: int, refused: Sequence[Refused]) -> str | None:
+        places, reasons, _ = columns_of(refused) or ((), (), ())
         for reason, limit in self._run_limits().items():
-            places = [each.place for each in refused if reason in ("", each.reason)]
-            longest, trailing = _runs(self._runs[reason], records, places)
+            chosen = places if not reason else compress(places, map(reason.__eq__, reasons))
+            longest, trailing = _runs(self._runs[reason], records, chosen)
             self._runs[reason] = trailing
             if limit and longest >= limit:
                 kind = f"records of reason {reason}" if reason else "records"
@@ -77,7 +80,7 @@ class Breaker:
         return {"": run, _UNKNOWN_SCHEMA: min(run, _UNKNOWN_SCHEMA_RUN)}
 
 
-def _runs(before: int, records: int, places: Sequence[int]) -> tuple[int, int]:
+def _runs(before: int, records: int, places: Iterable[int]) -> tuple[int, int]:
     """Return the longest run that has an end in this batch, and the one that it ends with.
 
     Args:
@@ -94,5 +97,6 @@ def _runs(before: int, records: int, places: Sequence[int]) -> tuple[int, int]:
 
 
 def _most_common(refused: Sequence[Refused]) -> str:
-    counted = Counter(each.reason for each in refused).most_common(3)
+    _, reasons, _ = columns_of(refused) or ((), (), ())
+    counted = Counter(reasons).most_common(3)
     return ", ".join(f"{reason}: {count:,}" for reason, count in counted) or "none in this batch"

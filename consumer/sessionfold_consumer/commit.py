@@ -60,13 +60,13 @@ def prepare(
     passed = {*lethal, *_left_out_places(batch, left_out)}
     harmless = batch if not passed else batch.select(sorted({*range(len(batch))} - passed))
     events = decode(harmless)
+    letters = dead_letters(harmless, events.refused)
+    if lethal:
+        letters = [*letters, *(fatal_letter(batch, place) for place in lethal)]
     return Commit(
         advances=_advances(_reached(batch, fetched, ends), positions),
         rows=fold(events),
-        dead_letters=[
-            *dead_letters(harmless, events.refused),
-            *(fatal_letter(batch, place) for place in lethal),
-        ],
+        dead_letters=letters,
         records=len(batch),
         refused=events.refused,
         timestamps=(min(bounds), max(bounds)) if bounds else None,

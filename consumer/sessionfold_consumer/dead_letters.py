@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .columnar import Columnar, columns_of
 from .decode import Refused, decode
 from .fold import fold
 from .records import RecordBatch
@@ -56,24 +57,24 @@ def portions(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
         yield portion
 
 
-def dead_letters(batch: RecordBatch, refused: Sequence[Refused]) -> list[DeadLetter]:
+def dead_letters(batch: RecordBatch, refused: Sequence[Refused]) -> Sequence[DeadLetter]:
     """Return the dead letters of refused records: all that Kafka had of each, and the reason."""
     if not refused:
-        return []
-    places, reasons, details = zip(*refused, strict=True)
+        return ()
+    places, reasons, details = columns_of(refused)
     at = [*places]
     columns = (
         batch.partition_column[at].tolist(),
         batch.offset_column[at].tolist(),
-        map(batch.timestamps.__getitem__, places),
-        map(batch.keys.__getitem__, places),
-        map(batch.values.__getitem__, places),
-        map(tuple, map(batch.headers, places)),
+        [*map(batch.timestamps.__getitem__, places)],
+        [*map(batch.keys.__getitem__, places)],
+        [*map(batch.values.__getitem__, places)],
+        [*map(tuple, map(batch.headers, places))],
         reasons,
         details,
+        ["open"] * len(at),
     )
-    # In the order of its fields: by their names it takes twice as long, and there may be many.
-    return [*map(DeadLetter, *columns)]
+    return Columnar(DeadLetter._make, columns)
 
 
 def fatal_letter(batch: RecordBatch, place: int) -> DeadLetter:

@@ -28,6 +28,7 @@ from sessionfold_schemas import (
 )
 from sessionfold_schemas import decode as decode_strictly
 
+from .columnar import Columnar
 from .fields import Column, pieces, read_fields, text_fault
 from .records import RecordBatch, session_of
 from .walk import Fault, Places, Walk, common_sizes, strings
@@ -64,7 +65,7 @@ class Events:
     joined: bytes
     accepted: Places
     columns: dict[str, Column]
-    refused: list[Refused]
+    refused: Columnar[Refused]
     sessions: NDArray[np.int64]
     session_ids: list[bytes]
 
@@ -198,30 +199,30 @@ def _note_others_keys(walk: Walk, column: Column, whole: NDArray[np.bool_]) -> N
             walk.faults[place] = Fault.OTHER_KEY
 
 
-def _refusals(walk: Walk, batch: RecordBatch) -> list[Refused]:
+def _refusals(walk: Walk, batch: RecordBatch) -> Columnar[Refused]:
     """Say of each refused record why."""
-    places = np.flatnonzero(~walk.valid)
-    return [
-        Refused(place, "malformed", _DETAILS[fault])
-        if fault in _DETAILS
-        else _refused(batch, place, fault)
-        for place, fault in zip(places.tolist(), walk.faults[places].tolist(), strict=True)
-    ]
+    refused = np.flatnonzero(~walk.valid)
+    places, faults = refused.tolist(), walk.faults[refused].tolist()
+    reasons: list[str] = ["malformed"] * len(places)
+    details: list[str | None] = [*map(_DETAILS.get, faults)]
+    for i, detail in enumerate(details):
+        if detail is None:
+            reasons[i], details[i] = _reason(batch, places[i], faults[i])
+    return Columnar(Refused._make, (places, reasons, details))
 
 
-def _refused(batch: RecordBatch, place: int, fault: int) -> Refused:
-    """Say what the reference says, which is asked where the fault does not tell."""
+def _reason(batch: RecordBatch, place: int, fault: int) -> tuple[str, str]:
+    """Return the reason and its detail: the reference's, which is asked unless the fault tells."""
     if fault == Fault.OTHER_KEY:
-        return Refused(place, "key_mismatch", key_mismatch(batch.keys[place]))
+        return "key_mismatch", key_mismatch(batch.keys[place])
     if fault == Fault.NO_SCHEMA:
         value = cast("bytes", batch.values[place])
-        return Refused(place, "unknown_schema", unknown_fingerprint(fingerprint_of(value)))
+        return "unknown_schema", unknown_fingerprint(fingerprint_of(value))
     try:
         decode_strictly(batch.values[place], key=batch.keys[place])
     except InvalidRecordError as error:
-        return Refused(place, error.reason, error.detail)
-    return Refused(
-        place,
+        return error.reason, error.detail
+    return (
         "decoders_disagree",
         "a defect, please report it: the reference decoder accepts this record",
     )

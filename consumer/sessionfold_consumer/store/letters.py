@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ..columnar import columns_of
 from ..records import Headers, session_of
 from .protocol import DeadLetter
 
@@ -22,7 +23,7 @@ def letter_rows(letters: Iterable[DeadLetter]) -> Iterator[tuple[Any, ...]]:
 
 def letter_columns(letters: Iterable[DeadLetter]) -> list[Sequence[Any]]:
     """Return the same by columns; none for no dead letters."""
-    columns: list[Sequence[Any]] = [*zip(*letters, strict=True)]
+    columns = [*columns_of(letters)]
     if columns:
         headers, keys = columns[_HEADERS], columns[_KEY]
         columns[_HEADERS] = [_headers_text(each) if each else "[]" for each in headers]
