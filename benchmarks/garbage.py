@@ -143,7 +143,7 @@ def main() -> int:
     parser.add_argument("--mutated", type=int, default=50_000)
     parser.add_argument("--sessions", type=int, default=90_000)
     parser.add_argument("--partitions", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
     missing = kafka_available()
