@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from sessionfold._ids import RANDOM_BITS, session_id_at
 from sessionfold_schemas import encoder, event_prefix, text_bytes
+from tests.services.topics import produce
 
 _EPOCH_MICROSECONDS = 1_767_225_600_000_000
 _EVENT_MICROSECONDS = 50
@@ -140,7 +141,7 @@ def append(bootstrap_servers: str, topic: str, records: Iterable[tuple[bytes, by
     size = 0
     for number, (key, value) in enumerate(records):
         size += len(key) + len(value)
-        producer.produce(topic, value, key)
+        produce(producer, topic, value, key)
         if number % 10_000 == 0:
             producer.poll(0)
     if producer.flush(120):

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -119,11 +120,27 @@ def append(
             failures.append(error.str())
 
     for key, value in records:
-        producer.produce(topic, value, key, partition, on_delivery, headers=list(headers))
+        produce(producer, topic, value, key, partition, on_delivery, headers=list(headers))
         producer.poll(0)
     waiting = producer.flush(TIMEOUT_SECONDS)
     if waiting or failures:
         raise AssertionError(f"{waiting} records wait, {len(failures)} failed: {failures[:3]}")
+
+
+def produce(producer: Producer, *record: Any, **more: Any) -> None:  # noqa: ANN401 - the client's
+    """Call ``producer.produce``; where the client's queue is full, wait until there is room.
+
+    Raises:
+        BufferError: when there is none for ``TIMEOUT_SECONDS``.
+    """
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            return producer.produce(*record, **more)
+        except BufferError:
+            if time.monotonic() > deadline:
+                raise
+            producer.poll(0.1)
 
 
 def append_transaction(
@@ -148,7 +165,7 @@ def append_transaction(
     producer.init_transactions(TIMEOUT_SECONDS)
     producer.begin_transaction()
     for key, value in records:
-        producer.produce(topic, value, key, partition)
+        produce(producer, topic, value, key, partition)
     producer.flush(TIMEOUT_SECONDS)
     if commit:
         producer.commit_transaction(TIMEOUT_SECONDS)
