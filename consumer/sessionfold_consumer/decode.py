@@ -142,7 +142,9 @@ def _check_keys(
         return
     same = np.zeros(len(sessions), bool)
     same[column.places] = _are_keys(walk, column, sessions[column.places], session_ids)
-    same &= ~_bad(session_ids)[sessions]
+    bad = _bad(session_ids)
+    if bad.any():
+        same &= ~bad[sessions]
     if same.all():
         return
     whole = walk.valid & ~same
