@@ -40,6 +40,29 @@ if child == 0:
 assert (len(before), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) == (2, 2)
 """
 
+FORKED_AND_ENDED = """
+import os, sys
+from sessionfold import _inherited
+
+class Client:
+    def __del__(self, write=os.write, process=os.getpid):
+        write(1, b"%d " % process())
+
+clients = [Client(), Client()]
+for client in clients:
+    _inherited.know(client)
+if "GIVEN UP" in sys.argv:
+    clients[0].itself = clients[0]
+    del clients[0], client
+parent, child = os.getpid(), os.fork()
+if child == 0:
+    _inherited.keep()
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+sys.stderr.write("%d " % parent * 2)
+"""
+"""Each client says in which process it is freed; on standard error is what is right."""
+
 
 def dead_publisher(**kafka: int) -> KafkaPublisher:
     """Return a publisher whose broker is not there."""
@@ -65,6 +88,14 @@ def test_a_forked_child_frees_no_client_of_its_parent(arguments: list[str]) -> N
     program = [sys.executable, "-c", FORKED_WITH_GARBAGE, *arguments]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["GIVEN UP"]], ids=["in use", "given up"])
+def test_a_forked_child_that_ends_as_programs_do_frees_none_either(arguments: list[str]) -> None:
+    """Neither while it runs nor when its interpreter takes the modules down; the parent does."""
+    program = [sys.executable, "-c", FORKED_AND_ENDED, *arguments]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, ended.stderr)
 
 
 def test_a_full_queue_takes_no_event() -> None:
