@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,8 @@ def main(ctx: click.Context, verbose: bool, log_format: LogFormat) -> None:
     from ._logging import set_up_logging
 
     ctx.obj = verbose
+    # Of numpy's linear algebra nothing is used, but loading it starts a thread for each core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character shows its number instead.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -32,6 +32,15 @@ main()
 """
 """The command line where the extra of the consumer was not installed."""
 
+_COUNTING_THREADS = """
+import os, threading
+from sessionfold_consumer.cli import main
+main(["schema", "--help"], standalone_mode=False)
+import numpy
+if os.path.exists("/proc/self/task"):
+    assert len(os.listdir("/proc/self/task")) == threading.active_count() == 1
+"""
+
 
 def paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Return the words of every command of the tree."""
@@ -177,3 +186,11 @@ def test_fingerprints_are_those_on_the_wire(cli: CommandLine) -> None:
     text = cli("schema", "fingerprint").stdout
     assert contract.current().fingerprint.hex() in text
     assert contract.current().digest in text
+
+
+def test_a_command_that_loads_numpy_starts_no_threads_for_it() -> None:
+    """There would be one for each core, each of which looks for work in a loop at first."""
+    environment = {key: value for key, value in os.environ.items() if "OPENBLAS" not in key}
+    command = [sys.executable, "-c", _COUNTING_THREADS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
