@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ def settings_of(arguments: Sequence[str]) -> Settings:
 
 def main() -> None:
     """Fold a topic into a store; the arguments are those of ``settings_of``."""
+    logging.disable(logging.WARNING)  # a line for each batch with dead letters
     start = time.perf_counter()
     settings = settings_of(sys.argv[1:])
     if settings.processes > 1:
