@@ -128,7 +128,10 @@ def test_by_hand_it_prints_its_address_and_stops_on_ctrl_c() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("SESSIONFOLD_TEST_POSTGRES_URL=postgresql://")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()  # else the end of the block would wait for it
 
 
 def test_a_failed_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,10 +237,10 @@ def main() -> int:
     try:
         with KafkaBroker.start(heap_megabytes=arguments.heap_megabytes) as broker:
             print(f"SESSIONFOLD_BOOTSTRAP_SERVERS={broker.bootstrap_servers}", flush=True)
-            signal.pause()
+            while True:  # signal.pause() would miss a signal that came just before it
+                time.sleep(0.2)
     except KeyboardInterrupt:
         return 0
-    return 0
 
 
 if __name__ == "__main__":

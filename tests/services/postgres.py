@@ -236,10 +236,10 @@ def main() -> int:
     try:
         with PostgresServer.start(durable=arguments.durable) as server:
             print(f"SESSIONFOLD_TEST_POSTGRES_URL={server.url('postgres')}", flush=True)
-            signal.pause()
+            while True:  # signal.pause() would miss a signal that came just before it
+                time.sleep(0.2)
     except KeyboardInterrupt:
         return 0
-    return 0
 
 
 if __name__ == "__main__":
