@@ -97,6 +97,5 @@ def _runs(before: int, records: int, places: Iterable[int]) -> tuple[int, int]:
 
 
 def _most_common(refused: Sequence[Refused]) -> str:
-    _, reasons, _ = columns_of(refused) or ((), (), ())
-    counted = Counter(reasons).most_common(3)
+    counted = Counter(each.reason for each in refused).most_common(3)
     return ", ".join(f"{reason}: {count:,}" for reason, count in counted) or "none in this batch"

@@ -35,6 +35,7 @@ WORD_BYTES = 8
 _LONGEST_BYTES = 10
 """Of a varint of 64 bits."""
 _GREAT_BYTES = 129
+"""From this size on, strings are looked at one by one."""
 _LEAST_SHARE = 50
 """A size that one of so many strings has is common."""
 _PLUS_ONE, _MINUS_TWO = 2, 3
